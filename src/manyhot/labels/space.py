@@ -1,0 +1,119 @@
+"""The ordered names of the labels, with optional groups and parents."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from manyhot.errors import LabelError, did_you_mean
+
+MAX_NAME_LENGTH = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSpace:
+    """Ordered label names. The position of a name is its label id.
+
+    Names are kept to the letter: `N/A` and `0012` are names like any other, and `Cat` is not `cat`.
+
+    Args:
+        names: One name a label, unique, not empty, without control characters.
+        groups: For each label the name of its group (colour, type), or None where it has none.
+        parents: For each label the ids of its parents, for a hierarchy.
+
+    Raises:
+        LabelError: If a name is empty, repeated or unprintable, or a list has the wrong length.
+
+    >>> space = LabelSpace(names=("red", "blue", "dress"), groups=("colour", "colour", "type"))
+    >>> len(space), space.id_of("dress"), space.members()
+    (3, 2, {'colour': (0, 1), 'type': (2,)})
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str | None, ...] | None = None
+    parents: tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        _check_names(self.names)
+        for field, values in (("groups", self.groups), ("parents", self.parents)):
+            if values is not None and len(values) != len(self.names):
+                raise LabelError(
+                    f"{field} has {len(values):,} entries for {len(self.names):,} labels; give one a label"
+                )
+        for child, parents in enumerate(self.parents or ()):
+            for parent in parents:
+                if not 0 <= parent < len(self.names) or parent == child:
+                    raise LabelError(f"label {self.names[child]!r} names parent {parent}, which is no other label's id")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _ids(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of names, groups and parents, in order: equal exactly when the spaces are equal."""
+        return hashlib.sha256(json.dumps(self.to_dict(), ensure_ascii=False).encode()).hexdigest()
+
+    def id_of(self, name: str) -> int:
+        """Return the id of a label.
+
+        Raises:
+            LabelError: If there is no such label; the message names the nearest one.
+        """
+        index = self._ids.get(name)
+        if index is None:
+            raise LabelError(f"label {name!r} is not among the {len(self):,} labels{did_you_mean(name, self.names)}")
+        return index
+
+    def ids_of(self, names: Iterable[str]) -> list[int]:
+        """Return the ids of several labels, in the order given."""
+        return [self.id_of(name) for name in names]
+
+    def members(self) -> dict[str, tuple[int, ...]]:
+        """Return the label ids of each group, in order of first appearance; empty without groups."""
+        members: dict[str, tuple[int, ...]] = {}
+        for index, group in enumerate(self.groups or ()):
+            if group is not None:
+                members[group] = (*members.get(group, ()), index)
+        return members
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the space as plain data for JSON."""
+        return {
+            "names": list(self.names),
+            "groups": None if self.groups is None else list(self.groups),
+            "parents": None if self.parents is None else [list(parents) for parents in self.parents],
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "LabelSpace":
+        """Return the space that `to_dict` wrote."""
+        groups, parents = data.get("groups"), data.get("parents")
+        return LabelSpace(
+            names=tuple(data["names"]),
+            groups=None if groups is None else tuple(groups),
+            parents=None if parents is None else tuple(tuple(ids) for ids in parents),
+        )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users may hand us numbers
+            raise LabelError(f"label {index} is {name!r}, not a string; quote it to keep it to the letter")
+        if not name.strip():
+            raise LabelError(f"label {index} has an empty name")
+        if len(name) > MAX_NAME_LENGTH:
+            raise LabelError(f"label {index} has a name of {len(name):,} characters ({name[:40]!r}…); at most 1,000")
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise LabelError(f"label {index} has a control character in its name: {name[:80]!r}")
+        if name in seen:
+            raise LabelError(f"label {name!r} stands twice, as id {seen[name]} and as id {index}; names must be unique")
+        seen[name] = index

@@ -1,0 +1,186 @@
+"""A batch's labels on a device: sparse, with the three states of `LabelSets`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Int32, Int64
+from torch import Tensor
+
+from manyhot.errors import TargetError
+from manyhot.labels import Csr, LabelSets
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SparseTargets:
+    """The labels of a batch of `n` samples, as positives and exceptions, without a dense matrix.
+
+    Args:
+        row_offsets: Row `i` owns `label_ids[row_offsets[i]:row_offsets[i + 1]]`.
+        label_ids: Positive label ids, sorted and unique in a row.
+        num_labels: Number of labels.
+        unlisted_known: For each source and label whether an unlisted cell is known, and so negative; None when every
+            unlisted cell is negative. One byte a source and label.
+        exception_offsets: Offsets of the exceptions, where there are any.
+        exception_ids: Cells whose state is the opposite of their source's unlisted cells: unknown where unlisted
+            is negative, verified negatives where it is unknown.
+        exception_known: For each source whether an exception is known.
+        source_ids: For each row the index of its source; None when there is one.
+        values: Confidence of each positive; None when all are certain.
+
+    >>> targets = SparseTargets.from_lists([[0, 2], []], num_labels=3)
+    >>> targets.to_multi_hot()
+    tensor([[1., 0., 1.],
+            [0., 0., 0.]])
+    """
+
+    row_offsets: Int64[Tensor, " n+1"]
+    label_ids: Int32[Tensor, " p"]
+    num_labels: int
+    unlisted_known: Bool[Tensor, "s l"] | None = None
+    exception_offsets: Int64[Tensor, " n+1"] | None = None
+    exception_ids: Int32[Tensor, " e"] | None = None
+    exception_known: Bool[Tensor, " s"] | None = None
+    source_ids: Int64[Tensor, " n"] | None = None
+    values: Float[Tensor, " p"] | None = None
+
+    @staticmethod
+    def from_label_sets(sets: LabelSets) -> "SparseTargets":
+        """Return the targets of all rows of `sets`, on the CPU."""
+        complete = all(source.unlisted == "negative" and source.annotated is None for source in sets.sources)
+        exceptions = sets.exceptions
+        return SparseTargets(
+            row_offsets=torch.from_numpy(np.array(sets.positives.indptr, dtype=np.int64)),
+            label_ids=torch.from_numpy(sets.positives.ids.astype(np.int32)),
+            num_labels=sets.num_labels,
+            unlisted_known=None if complete else torch.from_numpy(sets.unlisted_known()),
+            exception_offsets=None if exceptions is None else torch.from_numpy(np.array(exceptions.indptr)),
+            exception_ids=None if exceptions is None else torch.from_numpy(exceptions.ids.astype(np.int32)),
+            exception_known=None
+            if exceptions is None
+            else torch.tensor([source.unlisted == "unknown" for source in sets.sources]),
+            source_ids=None if sets.source_ids is None else torch.from_numpy(sets.source_ids.astype(np.int64)),
+            values=None if sets.confidence is None else torch.from_numpy(sets.confidence.astype(np.float32)),
+        )
+
+    @staticmethod
+    def from_lists(rows: list[list[int]], num_labels: int) -> "SparseTargets":
+        """Return targets from the positive label ids of each row; every other cell is negative."""
+        csr = Csr.from_lists(rows)
+        csr.check(num_labels, "targets")
+        return SparseTargets(
+            row_offsets=torch.from_numpy(csr.indptr),
+            label_ids=torch.from_numpy(csr.ids.astype(np.int32)),
+            num_labels=num_labels,
+        )
+
+    @staticmethod
+    def from_dense(matrix: Float[Tensor, "n l"] | Int[Tensor, "n l"] | Bool[Tensor, "n l"]) -> "SparseTargets":
+        """Return targets from a dense matrix: 1 is positive, 0 negative, NaN unknown.
+
+        Raises:
+            TargetError: If a value is none of the three.
+        """
+        unknown = torch.isnan(matrix)
+        if not bool(((matrix == 0) | (matrix == 1) | unknown).all()):
+            raise TargetError("dense targets may hold 1 (positive), 0 (negative) and NaN (unknown) only")
+        offsets, ids = _rows_of(matrix == 1)
+        if not bool(unknown.any()):
+            return SparseTargets(row_offsets=offsets, label_ids=ids, num_labels=matrix.shape[1])
+        exception_offsets, exception_ids = _rows_of(unknown)
+        return SparseTargets(
+            row_offsets=offsets,
+            label_ids=ids,
+            num_labels=matrix.shape[1],
+            exception_offsets=exception_offsets,
+            exception_ids=exception_ids,
+            exception_known=torch.zeros(1, dtype=torch.bool, device=matrix.device),
+        )
+
+    @property
+    def num_samples(self) -> int:
+        """Number of rows."""
+        return self.row_offsets.shape[0] - 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.label_ids.device
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every cell is known."""
+        return self.unlisted_known is None and self.exception_ids is None
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "SparseTargets":
+        """Return the same targets on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "SparseTargets":
+        """Return the same targets in pinned memory, for copies that do not wait."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "SparseTargets":
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: function(value) for name, value in tensors.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def row_ids(self) -> Int64[Tensor, " p"]:
+        """Return the row of each positive."""
+        return _row_ids(self.row_offsets, self.label_ids.shape[0])
+
+    def to_multi_hot(self) -> Float[Tensor, "n l"]:
+        """Return a dense float32 matrix: 1 positive, 0 negative, NaN unknown. Takes 4 bytes a cell."""
+        dense = torch.zeros(self.num_samples, self.num_labels, device=self.device)
+        known = self.known_mask()
+        if known is not None:
+            dense.masked_fill_(~known, float("nan"))
+        dense[self.row_ids(), self.label_ids.long()] = 1.0
+        return dense
+
+    def known_mask(self) -> Bool[Tensor, "n l"] | None:
+        """Return which cells are known, or None when all are. Takes one byte a cell."""
+        if self.is_complete:
+            return None
+        if self.unlisted_known is None:
+            known = torch.ones(self.num_samples, self.num_labels, dtype=torch.bool, device=self.device)
+        elif self.source_ids is None:
+            known = self.unlisted_known[0].expand(self.num_samples, -1).clone()
+        else:
+            known = self.unlisted_known[self.source_ids]
+        if self.exception_ids is not None and self.exception_offsets is not None and self.exception_known is not None:
+            rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+            sources = torch.zeros_like(rows) if self.source_ids is None else self.source_ids[rows]
+            known[rows, self.exception_ids.long()] = self.exception_known[sources]
+        known[self.row_ids(), self.label_ids.long()] = True
+        return known
+
+    def check_matches(self, logits: Float[Tensor, "n l"]) -> None:
+        """Check that the logits have a row a sample and a column a label.
+
+        Raises:
+            TargetError: Saying both shapes.
+        """
+        expected = (self.num_samples, self.num_labels)
+        if tuple(logits.shape) != expected:
+            raise TargetError(
+                f"logits have shape {tuple(logits.shape)}, but the targets describe {expected[0]:,} samples × "
+                f"{expected[1]:,} labels; is the head's width the number of labels?"
+            )
+        if logits.device != self.device:
+            raise TargetError(
+                f"logits are on {logits.device}, targets on {self.device}; call targets.to(logits.device)"
+            )
+
+
+def _row_ids(offsets: Int64[Tensor, " n+1"], size: int) -> Int64[Tensor, " p"]:
+    rows = torch.arange(offsets.shape[0] - 1, device=offsets.device)
+    # output_size: without it the repeat would wait for the device to count.
+    return torch.repeat_interleave(rows, offsets.diff(), output_size=size)
+
+
+def _rows_of(mask: Bool[Tensor, "n l"]) -> tuple[Int64[Tensor, " n+1"], Int32[Tensor, " p"]]:
+    offsets = torch.zeros(mask.shape[0] + 1, dtype=torch.int64, device=mask.device)
+    offsets[1:] = mask.sum(dim=1).cumsum(0)
+    return offsets, mask.nonzero()[:, 1].to(torch.int32)
