@@ -186,18 +186,19 @@ class LabelSets:
         """
         import scipy.sparse
 
+        num_samples, width = np.shape(matrix)  # pyright: ignore[reportArgumentType] - any object with a shape
+        if width != len(space):
+            raise LabelError(f"the matrix has shape {(num_samples, width)}; expected (samples, {len(space):,})")
         coo = scipy.sparse.coo_array(matrix)
-        if coo.shape[1] != len(space):
-            raise LabelError(f"the matrix has shape {coo.shape}; expected (samples, {len(space):,})")
         rows, ids, values = coo.row, coo.col, coo.data
         strange = np.flatnonzero((values != 1) & (values != 0))
         if strange.size:
             raise LabelError(f"{strange.size:,} stored values are neither 1 nor 0; the first is {values[strange[0]]}")
         verified = values == 0
-        exceptions = Csr.from_pairs(rows[verified], ids[verified], coo.shape[0]) if unlisted == "unknown" else None
+        exceptions = Csr.from_pairs(rows[verified], ids[verified], num_samples) if unlisted == "unknown" else None
         return LabelSets(
             space=space,
-            positives=Csr.from_pairs(rows[~verified], ids[~verified], coo.shape[0]),
+            positives=Csr.from_pairs(rows[~verified], ids[~verified], num_samples),
             exceptions=exceptions if exceptions is not None and exceptions.size else None,
             sources=(LabelSource(unlisted=unlisted),),
         )
