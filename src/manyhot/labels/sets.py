@@ -186,7 +186,7 @@ class LabelSets:
         """
         import scipy.sparse
 
-        num_samples, width = np.shape(matrix)  # pyright: ignore[reportArgumentType] - any object with a shape
+        num_samples, width = matrix.shape  # pyright: ignore[reportGeneralTypeIssues] - scipy declares None
         if width != len(space):
             raise LabelError(f"the matrix has shape {(num_samples, width)}; expected (samples, {len(space):,})")
         coo = scipy.sparse.coo_array(matrix)
