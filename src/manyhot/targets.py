@@ -35,11 +35,11 @@ class SparseTargets:
             [0., 0., 0.]])
     """
 
-    row_offsets: Int64[Tensor, " n+1"]
+    row_offsets: Int64[Tensor, " offsets"]
     label_ids: Int32[Tensor, " p"]
     num_labels: int
     unlisted_known: Bool[Tensor, "s l"] | None = None
-    exception_offsets: Int64[Tensor, " n+1"] | None = None
+    exception_offsets: Int64[Tensor, " offsets"] | None = None
     exception_ids: Int32[Tensor, " e"] | None = None
     exception_known: Bool[Tensor, " s"] | None = None
     source_ids: Int64[Tensor, " n"] | None = None
@@ -174,13 +174,13 @@ class SparseTargets:
             )
 
 
-def _row_ids(offsets: Int64[Tensor, " n+1"], size: int) -> Int64[Tensor, " p"]:
+def _row_ids(offsets: Int64[Tensor, " offsets"], size: int) -> Int64[Tensor, " p"]:
     rows = torch.arange(offsets.shape[0] - 1, device=offsets.device)
     # output_size: without it the repeat would wait for the device to count.
     return torch.repeat_interleave(rows, offsets.diff(), output_size=size)
 
 
-def _rows_of(mask: Bool[Tensor, "n l"]) -> tuple[Int64[Tensor, " n+1"], Int32[Tensor, " p"]]:
+def _rows_of(mask: Bool[Tensor, "n l"]) -> tuple[Int64[Tensor, " offsets"], Int32[Tensor, " p"]]:
     offsets = torch.zeros(mask.shape[0] + 1, dtype=torch.int64, device=mask.device)
     offsets[1:] = mask.sum(dim=1).cumsum(0)
     return offsets, mask.nonzero()[:, 1].to(torch.int32)

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
+from jaxtyping import Bool, Int64, Integer, Shaped
 
 from manyhot.errors import LabelError
 
@@ -19,7 +18,7 @@ class Csr:
     (array([0, 2, 2, 3]), array([0, 2, 1], dtype=uint16), 3)
     """
 
-    indptr: Int64[np.ndarray, " rows+1"]
+    indptr: Int64[np.ndarray, " offsets"]
     ids: Integer[np.ndarray, " p"]
 
     @staticmethod
@@ -86,7 +85,7 @@ class Csr:
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         return Csr(indptr, self.ids[self.positions(rows)])
 
-    def fill(self, dense: np.ndarray[Any, Any], value: float) -> None:
+    def fill(self, dense: Shaped[np.ndarray, "rows l"], value: float) -> None:
         """Write `value` into the (row, id) cells of a matrix, in place."""
         dense[self.row_ids(), self.ids] = value
 
