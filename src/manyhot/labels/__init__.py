@@ -3,5 +3,28 @@
 from manyhot.labels.csr import Csr
 from manyhot.labels.sets import LabelSets, LabelSource
 from manyhot.labels.space import LabelSpace
+from manyhot.labels.splitting import split_samples
+from manyhot.labels.statistics import (
+    LabelCounts,
+    cardinality,
+    constant_labels,
+    count_cells,
+    density,
+    empty_labels,
+    log_odds,
+)
 
-__all__ = ["Csr", "LabelSets", "LabelSource", "LabelSpace"]
+__all__ = [
+    "Csr",
+    "LabelCounts",
+    "LabelSets",
+    "LabelSource",
+    "LabelSpace",
+    "cardinality",
+    "constant_labels",
+    "count_cells",
+    "density",
+    "empty_labels",
+    "log_odds",
+    "split_samples",
+]

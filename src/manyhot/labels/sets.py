@@ -186,10 +186,11 @@ class LabelSets:
         """
         import scipy.sparse
 
-        num_samples, width = matrix.shape  # pyright: ignore[reportGeneralTypeIssues] - scipy declares None
-        if width != len(space):
-            raise LabelError(f"the matrix has shape {(num_samples, width)}; expected (samples, {len(space):,})")
         coo = scipy.sparse.coo_array(matrix)
+        shape: tuple[int, ...] = coo.shape or ()
+        if len(shape) != 2 or shape[1] != len(space):
+            raise LabelError(f"the matrix has shape {shape}; expected (samples, {len(space):,})")
+        num_samples = shape[0]
         rows, ids, values = coo.row, coo.col, coo.data
         strange = np.flatnonzero((values != 1) & (values != 0))
         if strange.size:
