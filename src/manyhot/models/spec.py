@@ -1,0 +1,137 @@
+"""What a model is, as plain data: enough to build it again from nothing. Loads without torch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+from manyhot.errors import ModelError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How uint8 pictures become the encoder's input: resized, divided by 255, less `mean`, over `std`.
+
+    Args:
+        image_size: Height and width in pixels.
+        mean: Mean of red, green and blue, in units of 255.
+        std: Standard deviation of red, green and blue, in units of 255.
+
+    Raises:
+        ModelError: If a number makes no sense.
+    """
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise ModelError(f"preprocessing: image_size is {self.image_size}; it must be at least 1 pixel")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(math.isfinite(value) for value in values):
+                raise ModelError(f"preprocessing: {name} is {values}; it must be three finite numbers, one a channel")
+        if min(self.std) <= 0:
+            raise ModelError(f"preprocessing: std is {self.std}; each must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearHeadSpec:
+    """One linear layer from features to logits."""
+
+    kind: Literal["linear"] = "linear"
+
+
+HeadSpec = LinearHeadSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model as plain data: training and bundles both build from it, so they cannot differ.
+
+    Args:
+        encoder: Name of a timm encoder.
+        num_labels: Number of logits of a sample.
+        head: The head on top of the encoder.
+        preprocessing: How pictures reach the encoder.
+
+    Raises:
+        ModelError: If a field makes no sense.
+
+    >>> plain = Preprocessing(image_size=64, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    >>> spec = ModelSpec(encoder="resnet18", num_labels=3, preprocessing=plain)
+    >>> ModelSpec.from_dict(spec.to_dict()) == spec
+    True
+    """
+
+    encoder: str
+    num_labels: int
+    head: HeadSpec = field(default_factory=LinearHeadSpec)
+    preprocessing: Preprocessing
+
+    def __post_init__(self) -> None:
+        if not self.encoder:
+            raise ModelError("model: the encoder has no name; give one of timm's, resnet50 for example")
+        if self.num_labels < 1:
+            raise ModelError(f"model: num_labels is {self.num_labels}; a model needs at least one label")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain data for JSON."""
+        data = asdict(self)
+        preprocessing = data["preprocessing"]
+        preprocessing["mean"], preprocessing["std"] = list(self.preprocessing.mean), list(self.preprocessing.std)
+        return data
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "ModelSpec":
+        """Return the specification that `to_dict` wrote.
+
+        Raises:
+            ModelError: If a field is missing, unknown or of another type.
+        """
+        model = _fields_of(data, ModelSpec, "model")
+        head = _fields_of(model["head"], LinearHeadSpec, "model.head")
+        if head["kind"] != "linear":
+            raise ModelError(f"model.head.kind is {head['kind']!r}; this version knows 'linear' only")
+        preprocessing = _fields_of(model["preprocessing"], Preprocessing, "model.preprocessing")
+        return ModelSpec(
+            encoder=_typed(model["encoder"], str, "model.encoder"),
+            num_labels=_typed(model["num_labels"], int, "model.num_labels"),
+            head=LinearHeadSpec(),
+            preprocessing=Preprocessing(
+                image_size=_typed(preprocessing["image_size"], int, "model.preprocessing.image_size"),
+                mean=_three_numbers(preprocessing["mean"], "model.preprocessing.mean"),
+                std=_three_numbers(preprocessing["std"], "model.preprocessing.std"),
+            ),
+        )
+
+
+def _fields_of(data: object, cls: type, place: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ModelError(f"{place} is {data!r}; it must be a table of fields")
+    known = tuple(entry.name for entry in fields(cls))
+    for name in data:
+        if name not in known:
+            raise ModelError(
+                f"{place} has a field {name!r} that this version does not know{did_you_mean(str(name), known)}"
+            )
+    for name in known:
+        if name not in data:
+            raise ModelError(f"{place} lacks the field {name!r}")
+    return data
+
+
+def _typed(value: object, kind: type[T], place: str) -> T:
+    # bool is an int to Python, but not to us.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ModelError(f"{place} is {value!r}; it must be of type {kind.__name__}")
+    return value
+
+
+def _three_numbers(value: object, place: str) -> tuple[float, float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ModelError(f"{place} is {value!r}; it must be three numbers, one a channel")
+    red, green, blue = (_typed(float(item) if type(item) is int else item, float, place) for item in value)
+    return red, green, blue
