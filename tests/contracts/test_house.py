@@ -1,0 +1,68 @@
+"""The house keeps its rules: what STYLE asks of every module and a linter cannot say."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "manyhot"
+MODULES = sorted(SOURCE.rglob("*.py"))
+IDS = [str(path.relative_to(SOURCE)) for path in MODULES]
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc", "base_classes"}
+MAX_MODULE_LINES = 300
+# A docstring counts as documentation, not as length.
+MAX_FUNCTION_LINES = 45
+# A suppression says why, after its rule: the rule, a dash, the reason.
+SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore)(?P<rest>.*)$")
+WITH_REASON = re.compile(r"^(:\s*[A-Z0-9, ]+|\[[\w, ]+\])\s+(-|–|#)\s+\S+")
+
+
+def functions_of(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def length_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    length = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        length -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return length
+
+
+def test_every_folder_with_modules_is_a_package():
+    folders = {path.parent for path in MODULES}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_no_module_is_called_utils():
+    assert [name for path, name in zip(MODULES, IDS, strict=True) if path.stem in FORBIDDEN_NAMES] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_module_holds_one_idea(path: Path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "the first line of a module says what it is for"
+    assert len(text.splitlines()) <= MAX_MODULE_LINES
+    long = {f.name: length_without_docstring(f) for f in functions_of(tree)}
+    assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_module_can_be_checked_for_shapes(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    futures = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    assert futures == [], "postponed annotations hide shapes from the check"
+    selves = [f.name for f in functions_of(tree) if isinstance(f.returns, ast.Name) and f.returns.id == "Self"]
+    assert selves == [], "a method that returns Self breaks the shape check: name the class as a string"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_suppression_states_its_reason(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [(number, match) for number, line in enumerate(lines, 1) if (match := SUPPRESSION.search(line))]
+    assert [number for number, match in found if not WITH_REASON.match(match["rest"])] == []
