@@ -1,0 +1,173 @@
+"""Evaluate: the figures of a run on its own test split, or of a run or bundle on other data."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from manyhot.errors import RunError, SourceError, UsageError
+from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace
+from manyhot.labels.csr import narrow_ids
+from manyhot.labels.statistics import LabelCounts, count_cells
+from manyhot.metrics import Evaluation, evaluate
+from manyhot.runs import assembly
+from manyhot.runs.run import Run
+from manyhot.runs.scoring import score
+from manyhot.runs.splits import SPLITS, load_splits, size_of
+from manyhot.sources import Manifest, SourceOptions, open_source
+
+log = logging.getLogger("manyhot")
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What to evaluate on: some rows of a manifest, their split's name, and the counts of the training labels."""
+
+    manifest: Manifest
+    rows: Int64[np.ndarray, " k"]
+    split: str
+    train_counts: LabelCounts | None
+
+
+def evaluate_run(
+    run: Run,
+    data: Path | None = None,
+    *,
+    split: str = "test",
+    options: SourceOptions | None = None,
+    allow_training_samples: bool = False,
+    min_positives: int = 1,
+) -> Evaluation:
+    """Return the figures of a run's model.
+
+    On the run's own data, the saved split is used. On other data, the rows of their split of that name, or all rows
+    where the data bring no splits; a label of the model that the data do not know is unknown there, never negative.
+
+    Args:
+        run: A run or a bundle.
+        data: Data to evaluate on; the run's own, if not given.
+        split: Which split.
+        options: How to read `data`; as the run read its own, if not given.
+        allow_training_samples: Evaluate samples that the model was trained on, instead of refusing them.
+        min_positives: Macro figures over labels with at least as many positives only.
+
+    Raises:
+        RunError: If the run's own data have changed, or samples were trained on and that was not asked for.
+        SourceError: If the data hold labels that the model does not know.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
+    bundle = run.bundle
+    material = _material(run, data, split, options)
+    _refuse_training_samples(run, material, allowed=allow_training_samples)
+    truth = align_labels(material.manifest.labels.take(material.rows), bundle.space)
+    loader = assembly.evaluation_loader(
+        material.manifest,
+        material.rows,
+        image_size=bundle.spec.preprocessing.image_size,
+        batch_size=BATCH_SIZE,
+        workers=assembly.default_workers(),
+    )
+    logits = score(bundle.model, loader, description=f"scoring {material.split}")
+    return evaluate(
+        logits,
+        truth,
+        kind="logits",
+        preds=bundle.decision.preds(logits),
+        thresholds=bundle.decision.thresholds,
+        train_counts=material.train_counts,
+        min_positives=min_positives,
+        split=material.split,
+    )
+
+
+def _material(run: Run, data: Path | None, split: str, options: SourceOptions | None) -> Material:
+    if run.is_bundle:
+        if data is None:
+            raise UsageError(f"{run.folder}: is a bundle without its run; name the data to evaluate it on")
+        return _other_data(open_source(data, options or SourceOptions()), split, None)
+    options = options or assembly.source_options(run.recipe.data)
+    path = Path(run.recipe.data.path or "") if data is None else data
+    if not path.exists():
+        raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")
+    manifest = open_source(path, options)
+    splits, _ = load_splits(run.folder)
+    if manifest.fingerprint == splits.fingerprint:
+        counts = count_cells(manifest.labels.take(splits.rows("train")))
+        return Material(manifest=manifest, rows=splits.rows(split), split=split, train_counts=counts)
+    if data is None:
+        raise RunError(f"{path}: the data have changed since the run; name the data to evaluate on, or train again")
+    return _other_data(manifest, split, None)
+
+
+def _other_data(manifest: Manifest, split: str, counts: LabelCounts | None) -> Material:
+    names = manifest.splits() if manifest.has_splits else []
+    if split in names:
+        rows = np.array([row for row, name in enumerate(names) if name == split], dtype=np.int64)
+        return Material(manifest=manifest, rows=rows, split=split, train_counts=counts)
+    log.info("the data bring no %s split: all %d samples are evaluated", split, manifest.num_samples)
+    return Material(manifest=manifest, rows=np.arange(manifest.num_samples), split="all", train_counts=counts)
+
+
+def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> None:
+    if run.is_bundle or allowed:
+        return
+    splits, table = load_splits(run.folder)
+    if material.split == "train" and material.manifest.fingerprint == splits.fingerprint:
+        raise RunError(
+            "these samples were trained on; figures on them flatter. Add --allow-training-samples to see them"
+        )
+    trained = splits.rows("train")
+    references, sizes = table.column("reference").to_pylist(), table.column("size_bytes").to_pylist()
+    keys = {(Path(references[row]).name, sizes[row]) for row in trained}
+    paths = [material.manifest.path_of(int(row)) for row in material.rows]
+    found = [path for path in paths if (path.name, size_of(path)) in keys]
+    if found:
+        raise RunError(
+            f"{len(found):,} of {len(paths):,} samples were trained on (same name and size), the first is {found[0].name!r}; "
+            "take them out, or add --allow-training-samples"
+        )
+
+
+def align_labels(sets: LabelSets, space: LabelSpace) -> LabelSets:
+    """Return label sets over the model's label space, matched by name.
+
+    A label that the sets' own space lacks was not annotated there: its cells are unknown.
+
+    Raises:
+        SourceError: If the sets' space holds a label that the model's lacks.
+    """
+    if sets.space.names == space.names:
+        return sets
+    known = set(space.names)
+    strange = [name for name in sets.space.names if name not in known]
+    if strange:
+        raise SourceError(
+            f"{len(strange):,} labels of the data are unknown to the model, the first is {strange[0]!r}; "
+            "rename them or take them out"
+        )
+    target = np.array(space.ids_of(sets.space.names), dtype=np.int64)
+    positives, order = _renumber(sets.positives, target)
+    return LabelSets(
+        space=space,
+        positives=positives,
+        exceptions=None if sets.exceptions is None else _renumber(sets.exceptions, target)[0],
+        sources=tuple(_renumber_source(source, target) for source in sets.sources),
+        source_ids=sets.source_ids,
+        confidence=None if sets.confidence is None else sets.confidence[order],
+    )
+
+
+def _renumber(rows: Csr, target: Int64[np.ndarray, " l"]) -> tuple[Csr, Int64[np.ndarray, " p"]]:
+    ids, row_ids = target[rows.ids], rows.row_ids()
+    order = np.lexsort((ids, row_ids))
+    return Csr(rows.indptr, narrow_ids(ids[order])), order
+
+
+def _renumber_source(source: LabelSource, target: Int64[np.ndarray, " l"]) -> LabelSource:
+    annotated = range(len(target)) if source.annotated is None else source.annotated
+    return replace(source, annotated=tuple(sorted(int(target[label]) for label in annotated)))

@@ -1,0 +1,215 @@
+"""Train: from a recipe to a run folder that evaluates, predicts and repeats itself."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from manyhot.bundle import save_bundle
+from manyhot.config import Recipe
+from manyhot.decisions import Decision, fit_decision
+from manyhot.errors import RunError, UsageError
+from manyhot.files import write_json
+from manyhot.labels.statistics import LabelCounts, count_cells
+from manyhot.metrics import Evaluation, evaluate, mean_average_precision
+from manyhot.models.classifier import Classifier
+from manyhot.models.spec import ModelSpec
+from manyhot.recipes import save_recipe
+from manyhot.runs import assembly
+from manyhot.runs.run import Run
+from manyhot.runs.scoring import score
+from manyhot.runs.splits import SPLITS, Splits, decide_splits, load_splits, save_splits
+from manyhot.runs.writing import PredictedRows, write_predictions
+from manyhot.sources import Manifest, open_source
+from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
+from manyhot.training.datamodule import MultiLabelData
+from manyhot.training.module import MultiLabelModule
+from manyhot.training.trainer import create_trainer
+
+log = logging.getLogger("manyhot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a training stands on: data, splits, counts, and the resolved recipe."""
+
+    recipe: Recipe
+    manifest: Manifest
+    splits: Splits
+    counts: LabelCounts
+    folder: Path
+
+
+def train(recipe: Recipe, out: Path | None = None, *, resume: bool = False) -> Run:
+    """Return the finished run of a recipe.
+
+    The run folder holds the resolved recipe, the splits, the history, checkpoints, the bundle, predictions on val and
+    test, and the figures. `resume` goes on where an interrupted run stopped, with the recipe and the splits that it saved.
+
+    Args:
+        recipe: The settings; `recipe.data.path` must be set.
+        out: A new or empty folder; `runs/NAME-1` and so on, if not given.
+        resume: Go on with the run in `out`.
+
+    Raises:
+        ManyhotError: One line on what was wrong with the data, the recipe or the folder.
+    """
+    ground = _resumed_ground(out) if resume else _new_ground(recipe, out)
+    if ground is None:
+        assert out is not None
+        log.info("%s is finished; there is nothing to resume", out)
+        return Run(out)
+    spec = assembly.model_spec(ground.recipe, ground.manifest.labels.space)
+    model = _fit(ground, spec)
+    decision = _decide(ground, model)
+    evaluation = _judge(ground, model, decision)
+    _save(ground, spec, model, decision, evaluation)
+    return Run(ground.folder)
+
+
+def _new_ground(recipe: Recipe, out: Path | None) -> Ground:
+    if recipe.data.path is None:
+        raise UsageError("no data given; name a folder or a label file")
+    manifest = open_source(Path(recipe.data.path), assembly.source_options(recipe.data))
+    splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
+    recipe = assembly.resolve(_absolute_paths(recipe))
+    # Everything that can be wrong with the model is found before the folder is made.
+    assembly.model_spec(recipe, manifest.labels.space)
+    folder = _new_folder(out, Path(recipe.data.path or "data"))
+    save_splits(splits, manifest, folder)
+    save_recipe(recipe, folder / "recipe.toml")
+    return _ground(recipe, manifest, splits, folder)
+
+
+def _resumed_ground(out: Path | None) -> Ground | None:
+    if out is None:
+        raise UsageError("--resume needs --out RUN: which run shall go on?")
+    run = Run(out)
+    if run.is_finished:
+        return None
+    recipe = run.recipe
+    manifest = open_source(Path(recipe.data.path or ""), assembly.source_options(recipe.data))
+    splits, _ = load_splits(out)
+    if manifest.fingerprint != splits.fingerprint:
+        raise RunError(f"{recipe.data.path}: the data have changed since {out} started; train a new run")
+    return _ground(recipe, manifest, splits, out)
+
+
+def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) -> Ground:
+    sizes = ", ".join(f"{split} {len(splits.rows(split)):,}" for split in SPLITS)
+    log.info("splits: %s (%s)", sizes, splits.origin)
+    counts = count_cells(manifest.labels.take(splits.rows("train")))
+    return Ground(recipe=recipe, manifest=manifest, splits=splits, counts=counts, folder=folder)
+
+
+def _absolute_paths(recipe: Recipe) -> Recipe:
+    data = recipe.data
+    paths = {name: getattr(data, name) for name in ("path", "labels", "images")}
+    resolved = {name: None if value is None else str(Path(value).resolve()) for name, value in paths.items()}
+    return replace(recipe, data=replace(data, **resolved))
+
+
+def _new_folder(out: Path | None, data: Path) -> Path:
+    if out is None:
+        name = data.resolve().stem or "data"
+        out = next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: is not empty; choose another --out, or --resume to go on with the run in it")
+    out.mkdir(parents=True, exist_ok=True)
+    log.info("run folder: %s", out)
+    return out
+
+
+def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
+    recipe, manifest, splits = ground.recipe, ground.manifest, ground.splits
+    space = manifest.labels.space
+    model = assembly.make_model(recipe, spec, ground.counts, space)
+    train_loader = assembly.training_loader(recipe, manifest, splits.rows("train"))
+    module = MultiLabelModule(
+        model,
+        assembly.make_loss(recipe.loss, ground.counts, space),
+        optimisation=assembly.optimisation_settings(
+            recipe.optimiser, steps_per_epoch=len(train_loader), epochs=recipe.training.epochs
+        ),
+        validation_truth=manifest.labels,
+        score=lambda scores, truth: mean_average_precision(scores, truth).value,
+    )
+    trainer = create_trainer(
+        folder=ground.folder,
+        epochs=recipe.training.epochs,
+        precision=recipe.training.precision,
+        devices=recipe.training.devices or 1,
+        gradient_clip=recipe.optimiser.gradient_clip,
+        ema_decay=recipe.optimiser.ema_decay,
+        patience=recipe.training.patience,
+        seed=recipe.seed,
+    )
+    data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
+    trainer.fit(module, datamodule=data, ckpt_path=last_checkpoint(ground.folder))
+    load_weights(model, best_checkpoint(ground.folder))
+    return model
+
+
+def _evaluation_loader(ground: Ground, split: str) -> assembly.ImageLoader:
+    return assembly.evaluation_loader(
+        ground.manifest,
+        ground.splits.rows(split),
+        image_size=ground.recipe.images.size,
+        batch_size=ground.recipe.training.batch_size,
+        workers=ground.recipe.training.workers or 0,
+    )
+
+
+def _logits(ground: Ground, model: Classifier, split: str) -> Float[np.ndarray, "n l"]:
+    return score(model, _evaluation_loader(ground, split), description=f"scoring {split}")
+
+
+def _decide(ground: Ground, model: Classifier) -> Decision:
+    truth = ground.manifest.labels.take(ground.splits.rows("val"))
+    logits = _logits(ground, model, "val")
+    config = ground.recipe.decision
+    decision = fit_decision(logits, truth, rule=config.rule, beta=config.beta)
+    _save_predictions(ground, decision, logits, "val")
+    return decision
+
+
+def _judge(ground: Ground, model: Classifier, decision: Decision) -> Evaluation:
+    truth = ground.manifest.labels.take(ground.splits.rows("test"))
+    logits = _logits(ground, model, "test")
+    _save_predictions(ground, decision, logits, "test")
+    return evaluate(
+        logits,
+        truth,
+        kind="logits",
+        preds=decision.preds(logits),
+        thresholds=decision.thresholds,
+        train_counts=ground.counts,
+        split="test",
+    )
+
+
+def _save_predictions(ground: Ground, decision: Decision, logits: Float[np.ndarray, "n l"], split: str) -> None:
+    references = ground.manifest.references()
+    rows = PredictedRows(
+        references=[references[row] for row in ground.splits.rows(split)],
+        probs=decision.probs(logits),
+        preds=decision.preds(logits),
+    )
+    write_predictions(ground.folder / f"predictions-{split}.parquet", ground.manifest.labels.space, [rows])
+
+
+def _save(ground: Ground, spec: ModelSpec, model: Classifier, decision: Decision, evaluation: Evaluation) -> None:
+    space = ground.manifest.labels.space
+    save_bundle(
+        ground.folder / "bundle",
+        model=model.cpu(),
+        spec=spec,
+        space=space,
+        decision=decision,
+        evaluation=evaluation.to_dict(),
+        card=model_card(ground.recipe, space, evaluation),
+    )
+    # Last: its presence says that the run is finished.
+    write_json(ground.folder / "metrics.json", evaluation.to_dict())

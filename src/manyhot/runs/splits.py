@@ -1,0 +1,132 @@
+"""Which sample is in which split: decided once, saved with the run, never guessed again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from manyhot.config import SplitConfig
+from manyhot.errors import RunError, SourceError
+from manyhot.files import write_atomically
+from manyhot.labels.splitting import split_samples
+from manyhot.sources import Manifest
+
+SPLITS = ("train", "val", "test")
+FILE_NAME = "splits.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Splits:
+    """The split of every sample of a data set, by row.
+
+    Args:
+        names: For each sample `train`, `val` or `test`.
+        fingerprint: Fingerprint of the data they belong to.
+        origin: One sentence on where the splits come from.
+    """
+
+    names: tuple[str, ...]
+    fingerprint: str
+    origin: str
+
+    def rows(self, split: str) -> Int64[np.ndarray, " k"]:
+        """Return the rows of one split, in the data's order."""
+        return np.flatnonzero(np.array(self.names, dtype=object) == split).astype(np.int64)
+
+
+def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Splits:
+    """Return the splits that the data bring, or stratified ones by rarest label first.
+
+    Where the data bring some splits but lack val or test, the missing ones are taken out of train, in proportion to
+    the recipe's shares. Samples of one group never stand on two sides of a new split.
+
+    Raises:
+        SourceError: If there are too few samples, or the data name splits but not for every sample, or no train.
+    """
+    own = manifest.splits()
+    unnamed = [row for row, name in enumerate(own) if name is None]
+    is_named = len(unnamed) < manifest.num_samples
+    if is_named and unnamed:
+        first = manifest.references()[unnamed[0]]
+        raise SourceError(
+            f"{len(unnamed):,} samples name no split, the first is {first!r}; name one for all or for none"
+        )
+    if is_named and "train" not in own:
+        raise SourceError("the data bring splits, but no sample is in 'train'; there is nothing to learn from")
+    names = ["train" if name is None else name for name in own]
+    missing = [split for split in SPLITS if split not in names]
+    if missing:
+        names = _carve(manifest, names, missing, shares, seed)
+    for split in SPLITS:
+        if split not in names:
+            raise SourceError(f"{manifest.num_samples:,} samples are too few: {split} would be empty")
+    return Splits(names=tuple(names), fingerprint=manifest.fingerprint, origin=_origin(missing, seed))
+
+
+def _carve(manifest: Manifest, names: list[str], missing: list[str], shares: SplitConfig, seed: int) -> list[str]:
+    rows = np.array([row for row, name in enumerate(names) if name == "train"], dtype=np.int64)
+    parts = ["train", *(split for split in missing if split != "train")]
+    weights = np.array([getattr(shares, part) for part in parts])
+    groups = manifest.groups()
+    chosen = split_samples(
+        manifest.labels.take(rows),
+        (weights / weights.sum()).tolist(),
+        seed=seed,
+        groups=_group_ids(groups, rows) if any(group is not None for group in groups) else None,
+    )
+    names = list(names)
+    for row, part in zip(rows.tolist(), chosen.tolist(), strict=True):
+        names[row] = parts[part]
+    return names
+
+
+def _group_ids(groups: list[str | None], rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
+    # A sample without a group is a group of its own.
+    names = [f"row {row}" if groups[row] is None else f"group {groups[row]}" for row in rows.tolist()]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def _origin(missing: list[str], seed: int) -> str:
+    if not missing:
+        return "the data's own splits"
+    if len(missing) < len(SPLITS) - 1:
+        return f"the data's own splits; {missing[0]} taken out of train, stratified, seed {seed}"
+    return f"stratified by rarest label first, seed {seed}"
+
+
+def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
+    """Write `splits.parquet` into a run folder: reference, split and size in bytes of every sample."""
+    sizes = [size_of(manifest.path_of(row)) for row in range(manifest.num_samples)]
+    table = pa.table({"reference": manifest.references(), "split": list(splits.names), "size_bytes": sizes})
+    metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin}
+    table = table.replace_schema_metadata(metadata)
+    write_atomically(folder / FILE_NAME, lambda path: pq.write_table(table, path))
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes, -1 where it cannot be had."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def load_splits(folder: Path) -> tuple[Splits, pa.Table]:
+    """Return the splits of a run, and their table with reference and size_bytes.
+
+    Raises:
+        RunError: If the file is missing or cannot be read.
+    """
+    path = folder / FILE_NAME
+    try:
+        table = pq.read_table(path)
+        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        names = tuple(table.column("split").to_pylist())
+        return Splits(names=names, fingerprint=metadata["fingerprint"], origin=metadata["origin"]), table
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; is {folder} a run folder?") from None
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); train again") from None
