@@ -1,0 +1,6 @@
+"""Figures of multi-label predictions, each with its convention; docs/figures.md is the table. Numba loads at first use."""
+
+from manyhot.metrics.curves import mean_average_precision
+from manyhot.metrics.figures import Evaluation, Figure, LabelFigures
+
+__all__ = ["Evaluation", "Figure", "LabelFigures", "mean_average_precision"]

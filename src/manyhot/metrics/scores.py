@@ -1,0 +1,64 @@
+"""Scores as they come from users: their shape and kind checked once, then handed on in blocks of rows."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from manyhot.errors import ScoreError
+from manyhot.metrics.truth import Truth
+
+Kind = Literal["logits", "probs"]
+
+
+def read_scores(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"], truth: Truth) -> Float[np.ndarray, "n l"]:
+    """Return the scores as an array on the CPU: float64 stays so, everything else becomes float32.
+
+    Nothing is copied where the scores are float32 on the CPU already. Infinite scores rank like any other.
+
+    Raises:
+        ScoreError: If the shape is not that of the truth, or a score is NaN; the message names sample and label.
+    """
+    array = _to_array(scores)
+    if array.shape != (truth.num_samples, truth.num_labels):
+        raise ScoreError(
+            f"scores have shape {array.shape}, but the truth describes {truth.num_samples:,} samples × "
+            f"{truth.num_labels:,} labels; give one row a sample and one column a label"
+        )
+    # min() passes NaN on, in one pass without a mask.
+    if array.size and np.isnan(array.min()):
+        bad = np.argwhere(np.isnan(array))
+        row, label = int(bad[0][0]), int(bad[0][1])
+        raise ScoreError(
+            f"{len(bad):,} scores are NaN; the first is of sample {row}, label {truth.names[label]!r}; "
+            "NaN cannot be ranked: look for an overflow in the model or a damaged input"
+        )
+    return array
+
+
+def read_probs(probs: Num[np.ndarray, "n l"] | Num[Tensor, "n l"], truth: Truth) -> Float[np.ndarray, "n l"]:
+    """Return probabilities as an array on the CPU.
+
+    Raises:
+        ScoreError: As `read_scores`, and if a value is outside [0, 1].
+    """
+    array = read_scores(probs, truth)
+    if array.size and not 0 <= float(array.min()) <= float(array.max()) <= 1:
+        outside = np.argwhere((array < 0) | (array > 1))
+        row, label = int(outside[0][0]), int(outside[0][1])
+        raise ScoreError(
+            f"{len(outside):,} probabilities are outside [0, 1]; the first is {array[row, label]} of sample {row}, "
+            f"label {truth.names[label]!r}; if these are logits, say kind='logits'"
+        )
+    return array
+
+
+def _to_array(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"]) -> Float[np.ndarray, "n l"]:
+    if isinstance(scores, Tensor):
+        tensor = scores.detach().cpu()
+        array = (tensor if tensor.dtype == torch.float64 else tensor.float()).numpy()
+    else:
+        array = scores
+    return array if array.dtype.name in ("float32", "float64") else array.astype(np.float32)
