@@ -18,6 +18,7 @@ ManyhotError
 Each message is one line: what was found, what was expected, what to do. The command prints it and nothing else.
 """
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -87,13 +88,14 @@ class StoppedError(ManyhotError):
     exit_code: ClassVar[int] = 3
 
 
-def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return "; did you mean 'x'?" for the nearest known name, or an empty string.
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest known name, whatever its case, or an empty string.
 
     >>> did_you_mean("comdy", ["comedy", "drama"])
     "; did you mean 'comedy'?"
     >>> did_you_mean("zebra", ["comedy", "drama"])
     ''
     """
-    nearest = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    nearest = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f"; did you mean {folded[nearest[0]]!r}?" if nearest else ""

@@ -47,7 +47,12 @@ class SparseTargets:
 
     @staticmethod
     def from_label_sets(sets: LabelSets) -> "SparseTargets":
-        """Return the targets of all rows of `sets`, on the CPU."""
+        """Return the targets of all rows of `sets`, on the CPU: `from_label_sets(sets.take(rows))` makes a batch.
+
+        >>> SparseTargets.from_label_sets(LabelSets.from_names([["cat"], []], unlisted="unknown")).to_multi_hot()
+        tensor([[1.],
+                [nan]])
+        """
         complete = all(source.unlisted == "negative" and source.annotated is None for source in sets.sources)
         exceptions = sets.exceptions
         return SparseTargets(
@@ -66,7 +71,14 @@ class SparseTargets:
 
     @staticmethod
     def from_lists(rows: list[list[int]], num_labels: int) -> "SparseTargets":
-        """Return targets from the positive label ids of each row; every other cell is negative."""
+        """Return targets from the positive label ids of each row; every other cell is negative.
+
+        Raises:
+            LabelError: If an id is out of range.
+
+        >>> SparseTargets.from_lists([[2, 0], []], num_labels=3).label_ids
+        tensor([0, 2], dtype=torch.int32)
+        """
         csr = Csr.from_lists(rows)
         csr.check(num_labels, "targets")
         return SparseTargets(
@@ -80,8 +92,14 @@ class SparseTargets:
         """Return targets from a dense matrix: 1 is positive, 0 negative, NaN unknown.
 
         Raises:
-            TargetError: If a value is none of the three.
+            TargetError: If a value is none of the three, or there are not two dimensions.
+
+        >>> SparseTargets.from_dense(torch.tensor([[1.0, float("nan")], [0.0, 0.0]])).known_mask()
+        tensor([[ True, False],
+                [ True,  True]])
         """
+        if matrix.ndim != 2:
+            raise TargetError(f"dense targets have shape {tuple(matrix.shape)}; expected (samples, labels)")
         unknown = torch.isnan(matrix)
         if not bool(((matrix == 0) | (matrix == 1) | unknown).all()):
             raise TargetError("dense targets may hold 1 (positive), 0 (negative) and NaN (unknown) only")
@@ -127,11 +145,19 @@ class SparseTargets:
         return replace(self, **moved)
 
     def row_ids(self) -> Int64[Tensor, " p"]:
-        """Return the row of each positive."""
+        """Return the row of each positive.
+
+        >>> SparseTargets.from_lists([[1, 0], [], [1]], num_labels=2).row_ids()
+        tensor([0, 0, 2])
+        """
         return _row_ids(self.row_offsets, self.label_ids.shape[0])
 
     def to_multi_hot(self) -> Float[Tensor, "n l"]:
-        """Return a dense float32 matrix: 1 positive, 0 negative, NaN unknown. Takes 4 bytes a cell."""
+        """Return a dense float32 matrix: 1 positive (of any confidence), 0 negative, NaN unknown. Takes 4 bytes a cell.
+
+        >>> SparseTargets.from_lists([[1]], num_labels=2).to_multi_hot()
+        tensor([[0., 1.]])
+        """
         dense = torch.zeros(self.num_samples, self.num_labels, device=self.device)
         known = self.known_mask()
         if known is not None:
@@ -161,6 +187,8 @@ class SparseTargets:
 
         Raises:
             TargetError: Saying both shapes.
+
+        >>> SparseTargets.from_lists([[1]], num_labels=2).check_matches(torch.zeros(1, 2))
         """
         expected = (self.num_samples, self.num_labels)
         if tuple(logits.shape) != expected:

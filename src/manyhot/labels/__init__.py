@@ -1,7 +1,8 @@
 """Label spaces, label sets, their statistics and splits. NumPy only: loads without torch."""
 
 from manyhot.labels.csr import Csr
-from manyhot.labels.sets import LabelSets, LabelSource
+from manyhot.labels.sets import LabelSets
+from manyhot.labels.source import LabelSource, Unlisted
 from manyhot.labels.space import LabelSpace
 from manyhot.labels.splitting import split_samples
 from manyhot.labels.statistics import (
@@ -20,6 +21,7 @@ __all__ = [
     "LabelSets",
     "LabelSource",
     "LabelSpace",
+    "Unlisted",
     "cardinality",
     "constant_labels",
     "count_cells",

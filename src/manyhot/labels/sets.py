@@ -2,38 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Num, UInt16
 
 from manyhot.errors import LabelError
-from manyhot.labels.csr import Csr, narrow_ids
+from manyhot.labels.csr import Csr, narrow_ids, offsets_of
+from manyhot.labels.source import LabelSource, Unlisted
 from manyhot.labels.space import LabelSpace
 
 if TYPE_CHECKING:
     import scipy.sparse
-
-Unlisted = Literal["negative", "unknown"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSource:
-    """Where rows came from: what their unlisted cells mean and which labels were annotated at all.
-
-    Args:
-        name: A name for messages.
-        unlisted: The state of a cell of an annotated label that no list mentions.
-        annotated: Ids of the labels that this source annotated; None for all. Unlisted cells of the others are unknown.
-    """
-
-    name: str = "data"
-    unlisted: Unlisted = "negative"
-    annotated: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.unlisted not in ("negative", "unknown"):
-            raise LabelError(f"unlisted is {self.unlisted!r}; it must be 'negative' or 'unknown'")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +66,12 @@ class LabelSets:
         self.exceptions.check(self.num_labels, "exceptions")
         if self.exceptions.num_rows != self.num_samples:
             raise LabelError(f"exceptions have {self.exceptions.num_rows:,} rows, positives {self.num_samples:,}")
-        both = np.intersect1d(self._keys(self.positives), self._keys(self.exceptions))
+        # Keys of sorted rows are sorted: a search is enough, without sorting what may be a hundred million positives.
+        positives, exceptions = self._keys(self.positives), self._keys(self.exceptions)
+        found = np.searchsorted(positives, exceptions)
+        both = (
+            exceptions[positives[np.minimum(found, positives.size - 1)] == exceptions] if positives.size else positives
+        )
         if both.size:
             row, label = divmod(int(both[0]), self.num_labels)
             raise LabelError(
@@ -98,7 +83,7 @@ class LabelSets:
         if self.source_ids is None:
             if len(self.sources) != 1:
                 raise LabelError(f"there are {len(self.sources)} sources; give source_ids, one index a row")
-        elif len(self.source_ids) != self.num_samples or (self.source_ids >= len(self.sources)).any():
+        elif len(self.source_ids) != self.num_samples or not _in_range(self.source_ids, len(self.sources)):
             raise LabelError(
                 f"source_ids must hold one index below {len(self.sources)} for each of {self.num_samples:,} rows"
             )
@@ -121,9 +106,13 @@ class LabelSets:
             unlisted: What a label that a row does not name means.
 
         Raises:
-            LabelError: If a row names a label that the space lacks.
+            LabelError: If a row names a label that the space lacks, or is one string instead of a list of names.
+
+        >>> sets = LabelSets.from_names([["dog", "cat"], []])
+        >>> sets.space.names, sets.positives.row(0)
+        (('cat', 'dog'), array([0, 1], dtype=uint16))
         """
-        rows = [tuple(row) for row in rows]
+        rows = [_names_of(row) for row in rows]
         if space is None:
             space = LabelSpace(names=tuple(sorted({name for row in rows for name in row})))
         return LabelSets.from_lists([space.ids_of(row) for row in rows], space, unlisted=unlisted)
@@ -136,7 +125,12 @@ class LabelSets:
         exceptions: Sequence[Sequence[int]] | None = None,
         unlisted: Unlisted = "negative",
     ) -> "LabelSets":
-        """Return label sets from the ids of each row's positives (and exceptions, if any)."""
+        """Return label sets from the ids of each row's positives (and exceptions, if any); a repeated id counts once.
+
+        >>> space = LabelSpace(names=("cat", "dog"))
+        >>> LabelSets.from_lists([[0], []], space, exceptions=[[], [1]]).to_multi_hot().tolist()
+        [[1.0, 0.0], [0.0, nan]]
+        """
         return LabelSets(
             space=space,
             positives=Csr.from_lists(rows),
@@ -152,6 +146,10 @@ class LabelSets:
 
         Raises:
             LabelError: If a value is none of the three; the message names the cell.
+
+        >>> sets = LabelSets.from_dense(np.array([[1.0, np.nan], [0.0, np.nan]]), LabelSpace(names=("cat", "dog")))
+        >>> sets.known_mask().tolist()
+        [[True, False], [True, False]]
         """
         if matrix.ndim != 2 or matrix.shape[1] != len(space):
             raise LabelError(f"the matrix has shape {matrix.shape}; expected (samples, {len(space):,})")
@@ -183,6 +181,11 @@ class LabelSets:
 
         Raises:
             LabelError: If a stored value is neither 1 nor 0.
+
+        >>> import scipy.sparse
+        >>> matrix = scipy.sparse.csr_array(np.array([[0, 1], [0, 0]]))
+        >>> LabelSets.from_scipy(matrix, LabelSpace(names=("cat", "dog"))).positives.indptr
+        array([0, 1, 1])
         """
         import scipy.sparse
 
@@ -224,11 +227,18 @@ class LabelSets:
         """Return the label sets of some rows, in the order given.
 
         Raises:
-            LabelError: If a row is out of range.
+            LabelError: If a row is out of range, or no whole number.
+
+        >>> LabelSets.from_names([["cat"], [], ["dog"]]).take([2, 1]).to_multi_hot().tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
         """
-        rows = np.asarray(rows, dtype=np.int64)
-        if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < self.num_samples:
-            raise LabelError(f"row {int(rows.max())} is outside the {self.num_samples:,} samples")
+        rows = np.asarray(rows)
+        if rows.size and rows.dtype.kind not in "iu":
+            raise LabelError(f"rows are {rows.dtype}, not whole numbers; np.flatnonzero(mask) gives the rows of a mask")
+        outside = rows[(rows < 0) | (rows >= self.num_samples)]
+        if outside.size:
+            raise LabelError(f"row {int(outside[0])} is outside the {self.num_samples:,} samples; rows count from 0")
+        rows = rows.astype(np.int64)
         return LabelSets(
             space=self.space,
             positives=self.positives.take(rows),
@@ -239,7 +249,10 @@ class LabelSets:
         )
 
     def to_multi_hot(self) -> Float[np.ndarray, "n l"]:
-        """Return a dense matrix: 1 positive, 0 negative, NaN unknown. Takes 4 bytes a cell: for small data and tests."""
+        """Return a dense float32 matrix: 1 positive, 0 negative, NaN unknown. For small data: it takes 4 bytes a cell.
+
+        A positive is 1 whatever its confidence.
+        """
         dense = np.where(self.known_mask(), np.float32(0), np.float32(np.nan))
         self.positives.fill(dense, 1.0)
         return dense
@@ -265,7 +278,15 @@ class LabelSets:
 
 
 def _csr_of(mask: Bool[np.ndarray, "n l"]) -> Csr:
-    rows, ids = np.nonzero(mask)
-    indptr = np.concatenate(([0], np.cumsum(mask.sum(axis=1)))).astype(np.int64)
-    assert len(rows) == indptr[-1]
-    return Csr(indptr, narrow_ids(ids))
+    _, ids = np.nonzero(mask)
+    return Csr(offsets_of(mask.sum(axis=1)), narrow_ids(ids))
+
+
+def _in_range(ids: Integer[np.ndarray, " n"], end: int) -> bool:
+    return not ids.size or (ids.dtype.kind in "iu" and 0 <= int(ids.min()) <= int(ids.max()) < end)
+
+
+def _names_of(row: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(row, str):
+        raise LabelError(f"a row is the string {row!r}, not a list of names; write [{row!r}] for a single label")
+    return tuple(row)

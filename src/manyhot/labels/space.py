@@ -37,8 +37,14 @@ class LabelSpace:
     parents: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            raise LabelError(f"names is the string {self.names!r}; give a list of names, like [{self.names!r}]")
         object.__setattr__(self, "names", tuple(self.names))
         _check_names(self.names)
+        if self.groups is not None:
+            object.__setattr__(self, "groups", tuple(self.groups))
+        if self.parents is not None:
+            object.__setattr__(self, "parents", tuple(tuple(parents) for parents in self.parents))
         for field, values in (("groups", self.groups), ("parents", self.parents)):
             if values is not None and len(values) != len(self.names):
                 raise LabelError(
@@ -66,6 +72,9 @@ class LabelSpace:
 
         Raises:
             LabelError: If there is no such label; the message names the nearest one.
+
+        >>> LabelSpace(names=("cat", "dog")).id_of("dog")
+        1
         """
         index = self._ids.get(name)
         if index is None:
@@ -73,19 +82,27 @@ class LabelSpace:
         return index
 
     def ids_of(self, names: Iterable[str]) -> list[int]:
-        """Return the ids of several labels, in the order given."""
+        """Return the ids of several labels, in the order given.
+
+        >>> LabelSpace(names=("cat", "dog")).ids_of(["dog", "cat"])
+        [1, 0]
+        """
         return [self.id_of(name) for name in names]
 
     def members(self) -> dict[str, tuple[int, ...]]:
         """Return the label ids of each group, in order of first appearance; empty without groups."""
-        members: dict[str, tuple[int, ...]] = {}
+        members: dict[str, list[int]] = {}
         for index, group in enumerate(self.groups or ()):
             if group is not None:
-                members[group] = (*members.get(group, ()), index)
-        return members
+                members.setdefault(group, []).append(index)
+        return {group: tuple(ids) for group, ids in members.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the space as plain data for JSON."""
+        """Return the space as plain data for JSON.
+
+        >>> LabelSpace(names=("cat", "dog")).to_dict()
+        {'names': ['cat', 'dog'], 'groups': None, 'parents': None}
+        """
         return {
             "names": list(self.names),
             "groups": None if self.groups is None else list(self.groups),
@@ -94,7 +111,16 @@ class LabelSpace:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "LabelSpace":
-        """Return the space that `to_dict` wrote."""
+        """Return the space that `to_dict` wrote.
+
+        Raises:
+            LabelError: If there are no names.
+
+        >>> LabelSpace.from_dict({"names": ["cat", "dog"]}).names
+        ('cat', 'dog')
+        """
+        if "names" not in data:
+            raise LabelError(f"a label space needs names; found {', '.join(map(repr, data)) or 'nothing'}")
         groups, parents = data.get("groups"), data.get("parents")
         return LabelSpace(
             names=tuple(data["names"]),
@@ -103,17 +129,29 @@ class LabelSpace:
         )
 
 
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with a name in a few words, or None if nothing is.
+
+    >>> name_fault(" "), name_fault("N/A")
+    ('has an empty name', None)
+    """
+    if not name.strip():
+        return "has an empty name"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"has a name of {len(name):,} characters ({name[:40]!r}…); at most {MAX_NAME_LENGTH:,}"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        return f"has a control character in its name: {name[:80]!r}"
+    return None
+
+
 def _check_names(names: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users may hand us numbers
             raise LabelError(f"label {index} is {name!r}, not a string; quote it to keep it to the letter")
-        if not name.strip():
-            raise LabelError(f"label {index} has an empty name")
-        if len(name) > MAX_NAME_LENGTH:
-            raise LabelError(f"label {index} has a name of {len(name):,} characters ({name[:40]!r}…); at most 1,000")
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-            raise LabelError(f"label {index} has a control character in its name: {name[:80]!r}")
+        fault = name_fault(name)
+        if fault is not None:
+            raise LabelError(f"label {index} {fault}")
         if name in seen:
             raise LabelError(f"label {name!r} stands twice, as id {seen[name]} and as id {index}; names must be unique")
         seen[name] = index
