@@ -1,6 +1,22 @@
 """Files, folders and tables become manifests: samples and their labels. Loads without torch."""
 
-from manyhot.sources.finding import Finding, FindingLog
+from manyhot.sources.finding import Finding, FindingLog, Severity
 from manyhot.sources.manifest import SPLITS, Manifest, Split
+from manyhot.sources.opening import Reading, open_source, read_source
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.scanning import FolderScan, scan_folder
 
-__all__ = ["SPLITS", "Finding", "FindingLog", "Manifest", "Split"]
+__all__ = [
+    "SPLITS",
+    "Finding",
+    "FindingLog",
+    "FolderScan",
+    "Manifest",
+    "Reading",
+    "Severity",
+    "SourceOptions",
+    "Split",
+    "open_source",
+    "read_source",
+    "scan_folder",
+]

@@ -1,0 +1,77 @@
+"""CSV and TSV, read strictly: no row is stretched or cut, nothing is converted, and every fault names its line."""
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+
+from manyhot.sources.columns import ArrowColumn
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.listing import Listing
+from manyhot.sources.naming import read_declared_names
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.tables import Table, read_table
+from manyhot.sources.text import read_text
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+
+
+def read_delimited(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+    """Return the samples of a CSV or TSV file, or None where it has no usable header; faults go to the findings."""
+    text = read_text(path, findings)
+    if text is None:
+        return None
+    table = _read_rows(text, path, findings)
+    return None if table is None else read_table(table, read_declared_names(path.parent, findings), options, findings)
+
+
+def _read_rows(text: str, path: Path, findings: FindingLog) -> Table | None:
+    # newline="": csv itself knows all line ends, and those inside quotes belong to the value.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+    rows: list[list[str]] = []
+    starts: list[int] = []
+    start = 1
+    try:
+        header = next((row for row in reader if row), [])
+        if not _header_is_sound(header, path, findings):
+            return None
+        width = len(header)
+        start = reader.line_num + 1
+        for row in reader:
+            if len(row) == width:
+                rows.append(row)
+                starts.append(start)
+            elif row:
+                message = (
+                    f"{path}: a row has another number of fields than the {width} of the first line; quote values "
+                )
+                message += "that hold the delimiter, and write every field"
+                findings.error("ragged-row", message, f"line {start}: {len(row)} fields")
+            start = reader.line_num + 1
+    except csv.Error as error:
+        message = f"{path}: the row that starts at line {start} cannot be read: {error}; check its quotes"
+        findings.error("csv-syntax", message)
+        return None
+    index = {name: position for position, name in enumerate(header)}
+
+    def column(name: str) -> ArrowColumn:
+        position = index[name]
+        return ArrowColumn(pa.array([row[position] for row in rows], pa.large_string()))
+
+    return Table(
+        file=str(path),
+        names=header,
+        num_rows=len(rows),
+        column=column,
+        place=lambda row: f"line {starts[row]}",
+    )
+
+
+def _header_is_sound(header: list[str], path: Path, findings: FindingLog) -> bool:
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    for name in repeated:
+        message = f"{path}: line 1: two columns have the same name; rename or delete one"
+        findings.error("duplicate-column", message, quote(name))
+    return not repeated

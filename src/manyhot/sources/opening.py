@@ -1,0 +1,158 @@
+"""From a path to a manifest: which format it is, where its pictures are, and all that is wrong with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from manyhot.errors import SourceError, did_you_mean
+from manyhot.sources.delimited import read_delimited
+from manyhot.sources.finding import Finding, FindingLog
+from manyhot.sources.folder_names import read_folder_names
+from manyhot.sources.json_lines import read_json_lines
+from manyhot.sources.labels_json import read_labels_json
+from manyhot.sources.listing import Listing
+from manyhot.sources.manifest import Manifest
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.parquet import read_parquet
+from manyhot.sources.pictures import match_pictures
+from manyhot.sources.scanning import FolderScan, scan_folder
+
+Format: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Listing | None]
+
+FORMATS: dict[str, Format] = {
+    ".json": read_labels_json,
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".tab": read_delimited,
+    ".parquet": read_parquet,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+}
+"""The reader of each kind of label file, by suffix; a folder without one is read by its folders' names."""
+
+IMAGE_FOLDER = "images"
+MAX_SHOWN = 3
+
+_DEFAULTS = SourceOptions()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """What was read, and what was found on the way.
+
+    Args:
+        manifest: The samples that are sound; None where there are none. Beside an error it serves further checks only.
+        findings: Errors first, then warnings, then infos.
+    """
+
+    manifest: Manifest | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make the source unfit for training."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+
+def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
+    """Return what a folder or label file holds, with everything that is wrong with it.
+
+    A folder holds `labels.json`, or else `labels.csv` (`.tsv`, `.parquet`, `.jsonl`), or else folders whose names are
+    the labels. Pictures lie in `images` beside the label file where there is such a folder, else beside the file.
+    """
+    findings = FindingLog()
+    listing = _read_listing(path, options, findings)
+    manifest = None if listing is None else _manifest_of(listing, path, options, findings)
+    return Reading(manifest=manifest, findings=findings.findings())
+
+
+def open_source(path: Path, options: SourceOptions = _DEFAULTS) -> Manifest:
+    """Return the samples and labels of a folder or label file.
+
+    Raises:
+        SourceError: If anything is wrong with it; the message names the first kinds of fault, with counts and examples.
+
+    >>> open_source(Path("nowhere"))
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: nowhere: there is no such file or folder; check the path
+    """
+    reading = read_source(path, options)
+    if reading.manifest is not None and not reading.errors:
+        return reading.manifest
+    shown = "; and ".join(finding.line for finding in reading.errors[:MAX_SHOWN])
+    more = len(reading.errors) - MAX_SHOWN
+    raise SourceError(shown if more <= 0 else f"{shown}; and {more} more kinds of error: `manyhot check` lists them")
+
+
+def _read_listing(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+    file = _label_file(path, options, findings)
+    if findings.has_errors:
+        return None
+    if file is None:
+        return read_folder_names(path, options, findings)
+    read = FORMATS.get(file.suffix.lower())
+    if read is None:
+        findings.error("unknown-format", f"{file}: its kind is not known; label files end in {', '.join(FORMATS)}")
+        return None
+    return read(file, options, findings)
+
+
+def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Path | None:
+    """Return the label file, or None for a folder whose folders' names are the labels."""
+    if options.labels is not None:
+        if not options.labels.is_file():
+            findings.error("no-source", f"{options.labels}: there is no such label file; check the path")
+        return options.labels
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        nearest = did_you_mean(path.name, siblings)
+        findings.error("no-source", f"{path}: there is no such file or folder; check the path{nearest}")
+        return None
+    found = [path / f"labels{suffix}" for suffix in FORMATS if (path / f"labels{suffix}").is_file()]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        findings.error("two-label-files", f"{path}: there are several label files ({names}); name the one to read")
+    return found[0] if found else None
+
+
+def _scan_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> FolderScan | None:
+    if listing.scan is not None:
+        return listing.scan
+    if options.images is not None:
+        root = options.images
+    else:
+        file = options.labels or Path(listing.file)
+        beside = path if path.is_dir() else file.parent
+        root = beside / IMAGE_FOLDER
+        # Names may start from the label file itself: images/a.jpg.
+        if not root.is_dir() or all(name.startswith(f"{IMAGE_FOLDER}/") for name in listing.references):
+            root = beside
+    if not root.is_dir():
+        findings.error("no-image-folder", f"{root}: there is no such image folder; check the path")
+        return None
+    return scan_folder(root)
+
+
+def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> Manifest | None:
+    scan = _scan_of(listing, path, options, findings)
+    if scan is None:
+        return None
+    rows = match_pictures(listing, scan, findings)
+    if not listing.labels.num_labels:
+        findings.error("empty-data", f"{listing.file}: no sample has a label; list the labels of at least one")
+    if not rows or not listing.labels.num_labels:
+        return None
+    kept = list(rows)
+    return Manifest.from_lists(
+        scan.root,
+        list(rows.values()),
+        listing.labels.take(np.array(kept, dtype=np.int64)),
+        splits=None if listing.splits is None else [listing.splits[row] for row in kept],
+        groups=None if listing.groups is None else [listing.groups[row] for row in kept],
+        description=f"{len(kept):,} samples with {listing.labels.num_labels:,} labels from {listing.file}",
+    )

@@ -1,0 +1,78 @@
+"""Which listed samples have a picture under the image folder, and which pictures nobody listed."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.listing import Listing
+from manyhot.sources.scanning import FolderScan, is_absolute, normal_form
+
+
+def match_pictures(listing: Listing, scan: FolderScan, findings: FindingLog) -> dict[int, str]:
+    """Return the rows that enter the manifest, each with its reference in normal form; faults go to the findings.
+
+    A row stays out if it was faulty before, repeats a picture, leads out of the folder, or has no picture.
+    """
+    for folder, reason in scan.unreadable.items():
+        message = f"{scan.root}: a folder cannot be listed; mend its permissions"
+        findings.error("unreadable-folder", message, f"{quote(folder)}: {reason}")
+    rows: dict[int, str] = {}
+    first: dict[str, int] = {}
+    for row, written in enumerate(listing.references):
+        reference = written if written in scan.files else normal_form(written)
+        if reference in first:
+            earlier = listing.place(first[reference])
+            place = listing.place(row)
+            message = f"{listing.file}: a row repeats the picture of an earlier row; keep one and delete the other"
+            after = "again" if place == earlier else f"as in {earlier}"
+            findings.error("duplicate-row", message, f"{place}: {quote(written)} {after}")
+        elif reference in scan.files:
+            first[reference] = row
+            if row not in listing.faulty:
+                rows[row] = reference
+        elif reference:
+            first[reference] = row
+            _report_unusable(row, reference, listing, scan, findings)
+    _report_unlisted(listing, first, scan, findings)
+    return rows
+
+
+def _report_unusable(row: int, reference: str, listing: Listing, scan: FolderScan, findings: FindingLog) -> None:
+    written, place = listing.references[row], listing.place(row)
+    file, root = listing.file, scan.root
+    found = place if quote(written) in place else f"{place}: {quote(written)}"
+    outside = f"{file}: a row names a file outside of {root}"
+    if is_absolute(written):
+        findings.error(
+            "outside-root", f"{outside}; write the path from that folder, without a drive or leading /", found
+        )
+    elif ".." in PurePosixPath(written).parts:
+        findings.error("outside-root", f"{outside} with ..; move the picture into the folder", found)
+    elif reference in scan.outside:
+        target = quote(scan.outside[reference])
+        findings.error(
+            "outside-root", f"{outside} through a link; copy the picture there", f"{found} leads to {target}"
+        )
+    elif any(str(parent) in scan.linked_folders for parent in PurePosixPath(reference).parents):
+        findings.error("outside-root", f"{outside} or through a linked folder; move the folder there", found)
+    elif "\\" in written and normal_form(written.replace("\\", "/")) in scan.files:
+        findings.error("backslash", f"{file}: a row parts folders with a backslash; write /", found)
+    else:
+        nearest = scan.nearest(reference)
+        hint = "" if nearest is None else f"; there is {quote(nearest)}"
+        message = f"{file}: a row names a picture that is not in {root}; add it, mend the name or delete the row"
+        findings.error("missing-file", message, f"{found}{hint}")
+
+
+def _report_unlisted(listing: Listing, listed: Iterable[str], scan: FolderScan, findings: FindingLog) -> None:
+    listed = set(listed)
+    for name in scan.pictures():
+        if name not in listed:
+            message = (
+                f"{scan.root}: a picture has no labels in {listing.file}; it takes no part, not even as a negative; "
+            )
+            findings.warning("unlisted-file", message + listing.unlisted_mend, quote(name))
+    for name in scan.other_pictures():
+        if name not in listed:
+            message = f"{scan.root}: a picture is neither JPEG, PNG nor WebP and takes no part; convert it"
+            findings.warning("unsupported-file", message, quote(name))

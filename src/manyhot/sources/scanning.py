@@ -1,0 +1,135 @@
+"""What files an image folder holds, learnt in one pass over it instead of one look a row."""
+
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
+OTHER_PICTURE_SUFFIXES = frozenset({".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".dng"})
+
+_WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+@dataclass(frozen=True, eq=False)
+class FolderScan:
+    """The files under a folder, by their path from it with `/` between folders.
+
+    Linked folders are not entered, and a linked file counts only if it leads to a file under the same folder.
+
+    Args:
+        root: The folder.
+        files: Every file in it.
+        outside: Links to files that lie outside of it, and where they lead.
+        linked_folders: Links to folders.
+        unreadable: Folders that could not be listed, and why.
+    """
+
+    root: Path
+    files: set[str] = field(default_factory=set[str])
+    outside: dict[str, str] = field(default_factory=dict[str, str])
+    linked_folders: set[str] = field(default_factory=set[str])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+
+    def pictures(self) -> list[str]:
+        """Return the files that can be opened as pictures, by their suffix, sorted; hidden files are left out."""
+        return sorted(_visible(self.files, PICTURE_SUFFIXES))
+
+    def other_pictures(self) -> list[str]:
+        """Return the pictures of formats that are not opened, sorted."""
+        return sorted(_visible(self.files, OTHER_PICTURE_SUFFIXES))
+
+    def folders(self) -> set[str]:
+        """Return every folder that holds a file, at any depth."""
+        return {str(parent) for name in self.files for parent in PurePosixPath(name).parents} - {"."}
+
+    def nearest(self, reference: str) -> str | None:
+        """Return the one file that a mistaken reference most likely means, or None.
+
+        It has the same name but for case, Unicode form, suffix, or the folders before it.
+        """
+        inside = reference.removeprefix(f"{self.root.name}/")
+        if inside in self.files:
+            return inside
+        for key in _keys(reference):
+            matches = self._index.get(key, [])
+            if len(matches) == 1:
+                return matches[0]
+        return None
+
+    @cached_property
+    def _index(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for name in sorted(self.files):
+            for key in _keys(name):
+                index.setdefault(key, []).append(name)
+        return index
+
+
+def scan_folder(root: Path) -> FolderScan:
+    """Return what lies under a folder. A folder that cannot be listed is noted, not raised.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a.jpg").write_bytes(b"")
+    ...     scan_folder(Path(folder)).pictures()
+    ['a.jpg']
+    """
+    scan = FolderScan(root)
+    real_root = os.path.realpath(root)
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        try:
+            with os.scandir(root / prefix) as entries:
+                for entry in entries:
+                    _note(scan, entry, f"{prefix}{entry.name}", real_root, waiting)
+        except OSError as error:
+            scan.unreadable[prefix or "."] = error.strerror or str(error)
+    return scan
+
+
+def _note(scan: FolderScan, entry: "os.DirEntry[str]", name: str, real_root: str, waiting: list[str]) -> None:
+    if entry.is_symlink():
+        target = os.path.realpath(entry.path)
+        if Path(target).is_dir():
+            scan.linked_folders.add(name)
+        elif not target.startswith(f"{real_root.rstrip('/')}/"):
+            scan.outside[name] = target
+        elif Path(target).is_file():
+            scan.files.add(name)
+    elif entry.is_dir():
+        waiting.append(f"{name}/")
+    elif entry.is_file():
+        scan.files.add(name)
+
+
+def is_absolute(reference: str) -> bool:
+    """Return whether a reference starts at a root or drive, on any system."""
+    return reference.startswith("/") or _WINDOWS_DRIVE.match(reference) is not None
+
+
+def normal_form(reference: str) -> str:
+    """Return the reference without `.` and doubled slashes.
+
+    >>> normal_form("./a//b.jpg")
+    'a/b.jpg'
+    """
+    return posixpath.normpath(reference) if reference else ""
+
+
+def _visible(names: Iterable[str], suffixes: frozenset[str]) -> list[str]:
+    return [
+        name
+        for name in names
+        if posixpath.splitext(name)[1].lower() in suffixes and not name.startswith(".") and "/." not in name
+    ]
+
+
+def _keys(name: str) -> tuple[str, str, str]:
+    folded = unicodedata.normalize("NFC", name).casefold()
+    return folded, posixpath.splitext(folded)[0], posixpath.basename(folded)

@@ -1,0 +1,182 @@
+"""Tables of samples, whatever file they come from: which column is what, and the labels in three spellings.
+
+A column of labels (lists, or text parted by a delimiter), or else one column a label with 1, 0 or nothing. In the
+latter, nothing means unknown: whoever wrote zeros elsewhere would have written one there. In a column of labels an
+empty text or list means a sample without labels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from manyhot.labels import LabelSets
+from manyhot.sources.cells import read_cells
+from manyhot.sources.columns import ArrowColumn, Column
+from manyhot.sources.entries import read_entries
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.listing import Listing, Places, Reader, read_splits
+from manyhot.sources.lists import DEFAULT_DELIMITER, read_list_column, read_text_column
+from manyhot.sources.naming import DeclaredNames, LabelPairs, assemble_labels
+from manyhot.sources.options import SourceOptions
+
+REFERENCE_COLUMNS = (
+    "reference", "file", "filename", "file_name", "path", "filepath", "file_path", "image", "image_path", "image_name",
+    "name", "picture", "photo",
+)  # fmt: skip
+LABEL_COLUMNS = ("labels", "label")
+SPLIT_COLUMN, GROUP_COLUMN = "split", "group"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """A table as its file gives it.
+
+    Args:
+        file: The file, as messages name it.
+        names: The columns, in order, without repetition.
+        num_rows: Number of rows.
+        column: Gives a column by its name.
+        place: Where a row stands in the file.
+        faulty: Rows that were found wrong while they were read.
+    """
+
+    file: str
+    names: Sequence[str]
+    num_rows: int
+    column: Callable[[str], Column]
+    place: Places
+    faulty: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """Which column is what. Without a column of labels, `cells` names the columns that are labels themselves."""
+
+    reference: str
+    labels: str | None
+    split: str | None
+    group: str | None
+    cells: tuple[str, ...]
+
+
+def read_table(
+    table: Table, declared: DeclaredNames | None, options: SourceOptions, findings: FindingLog
+) -> Listing | None:
+    """Return the samples of a table, or None where its columns do not say what they are; faults go to the findings."""
+    roles = find_roles(table.file, table.names, options, findings)
+    if roles is None:
+        return None
+    if not table.num_rows:
+        findings.error("empty-data", f"{table.file}: the table has no rows; it needs at least one sample")
+        return None
+    reader = Reader(table.file, findings, table.place, set(table.faulty))
+    references = _texts(table, roles.reference, reader)
+    labels = _labels_of(table, roles, declared, options, reader)
+    if references is None or labels is None:
+        return None
+    for row, reference in enumerate(references):
+        if not reference:
+            message = f"column {quote(roles.reference)} is empty; name the picture or delete the row"
+            reader.fault(row, "empty-reference", message)
+    splits = None if roles.split is None else _texts(table, roles.split, reader)
+    groups = None if roles.group is None else _texts(table, roles.group, reader)
+    return Listing(
+        file=table.file,
+        references=[reference or "" for reference in references],
+        place=table.place,
+        labels=labels,
+        splits=None if splits is None else read_splits(splits, reader),
+        groups=None if groups is None else [group or None for group in groups],
+        faulty=frozenset(reader.faulty),
+    )
+
+
+def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings: FindingLog) -> Roles | None:
+    """Return which column is what, or None with an error in the findings.
+
+    Names are compared without regard to case. Where several columns could name the picture, the first of
+    `REFERENCE_COLUMNS` does.
+    """
+    columns = {name.strip().casefold(): name for name in reversed(names)}
+    for option, given in (("reference_column", options.reference_column), ("label_column", options.label_column)):
+        if given is not None and given not in names:
+            findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}")
+            return None
+    reference = options.reference_column or _first(columns, REFERENCE_COLUMNS)
+    if reference is None:
+        findings.error(
+            "no-reference-column",
+            f"{file}: no column of the first line names the picture ({_listed(names)}); call one 'file', or say which "
+            f"with reference_column{_separator_hint(names)}",
+        )
+        return None
+    labels = options.label_column or _first(columns, LABEL_COLUMNS)
+    split, group = columns.get(SPLIT_COLUMN), columns.get(GROUP_COLUMN)
+    others = tuple(name for name in names if name not in (reference, labels, split, group))
+    if labels is None and not others:
+        findings.error(
+            "no-label-column",
+            f"{file}: no column holds labels ({_listed(names)}); call one 'labels', say which with label_column, or "
+            "add a 0/1 column a label",
+        )
+        return None
+    for name in others if labels is not None else ():
+        findings.info(
+            "ignored-column", f"{file}: a column is not used, since {quote(labels or '')} holds labels", quote(name)
+        )
+    return Roles(reference=reference, labels=labels, split=split, group=group, cells=others if labels is None else ())
+
+
+def _first(columns: dict[str, str], candidates: Sequence[str]) -> str | None:
+    return next((columns[name] for name in candidates if name in columns), None)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(quote(name) for name in names[:6])
+    return f"columns: {shown}{', …' if len(names) > 6 else ''}"
+
+
+def _separator_hint(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        for character, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+            if character in names[0]:
+                return f"; it seems parted by {word}: save it with commas as .csv or with tabs as .tsv"
+    return ""
+
+
+def _texts(table: Table, name: str, reader: Reader) -> list[str | None] | None:
+    """Return a column of text, or None with an error in the findings where the column as a whole is of another type."""
+    column = table.column(name)
+    if isinstance(column, ArrowColumn):
+        if not column.is_text:
+            message = f"{table.file}: column {quote(name)} is of type {column.kind}, not text; write it as text"
+            reader.findings.error("column-type", message)
+            return None
+        column = column.to_list()
+    texts: list[str | None] = []
+    for row, value in enumerate(column):
+        if not isinstance(value, str) and value is not None:
+            reader.fault(row, "column-type", f"{quote(name)} is not text; put it in quotes", repr(value))
+        texts.append(value if isinstance(value, str) else None)
+    return texts
+
+
+def _labels_of(
+    table: Table, roles: Roles, declared: DeclaredNames | None, options: SourceOptions, reader: Reader
+) -> LabelSets | None:
+    if roles.labels is None:
+        return read_cells(roles.cells, table.column, table.num_rows, reader)
+    pairs = _pairs_of(table, roles.labels, options.delimiter, reader)
+    return None if pairs is None else assemble_labels(pairs, declared, reader, unlisted=options.unlisted)
+
+
+def _pairs_of(table: Table, name: str, delimiter: str | None, reader: Reader) -> LabelPairs | None:
+    column = table.column(name)
+    if not isinstance(column, ArrowColumn):
+        return read_entries(column, reader, delimiter=delimiter or DEFAULT_DELIMITER)
+    if column.is_text:
+        return read_text_column(column, name, delimiter, reader)
+    if column.is_text_list:
+        return read_list_column(column, reader)
+    message = f"{table.file}: column {quote(name)} is of type {column.kind}; write labels as text or lists of text"
+    reader.findings.error("column-type", message)
+    return None
