@@ -14,7 +14,6 @@ from torch import Tensor
 from manyhot.config import (
     AdamWConfig,
     BinaryCrossEntropyConfig,
-    DataConfig,
     EncoderConfig,
     HeadConfig,
     LinearHeadConfig,
@@ -32,7 +31,7 @@ from manyhot.models.classifier import Classifier, freeze_encoder
 from manyhot.models.encoders import load_encoder_weights, preprocessing_of
 from manyhot.models.initialisation import initialise_head
 from manyhot.models.spec import HeadSpec, LinearHeadSpec, ModelSpec
-from manyhot.sources import Manifest, SourceOptions
+from manyhot.sources import Manifest
 from manyhot.training.optimisation import OptimisationSettings
 
 log = logging.getLogger("manyhot")
@@ -40,19 +39,6 @@ log = logging.getLogger("manyhot")
 LR_NEW_WEIGHTS = 1e-3
 LR_FINE_TUNING = 2e-4
 MAX_WORKERS = 16
-
-
-def source_options(config: DataConfig) -> SourceOptions:
-    """Return how to read the data."""
-    return SourceOptions(
-        labels=None if config.labels is None else Path(config.labels),
-        images=None if config.images is None else Path(config.images),
-        separator=config.separator,
-        reference_column=config.reference_column,
-        label_column=config.label_column,
-        delimiter=config.delimiter,
-        unlisted=config.unlisted,
-    )
 
 
 def resolve(recipe: Recipe) -> Recipe:

@@ -13,6 +13,7 @@ from manyhot.labels.csr import narrow_ids
 from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.runs import assembly
+from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
 from manyhot.runs.splits import SPLITS, load_splits, size_of
@@ -90,7 +91,7 @@ def _material(run: Run, data: Path | None, split: str, options: SourceOptions | 
         if data is None:
             raise UsageError(f"{run.folder}: is a bundle without its run; name the data to evaluate it on")
         return _other_data(open_source(data, options or SourceOptions()), split, None)
-    options = options or assembly.source_options(run.recipe.data)
+    options = options or source_options(run.recipe.data)
     path = Path(run.recipe.data.path or "") if data is None else data
     if not path.exists():
         raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")

@@ -18,6 +18,7 @@ from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
 from manyhot.runs import assembly
+from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
 from manyhot.runs.splits import SPLITS, Splits, decide_splits, load_splits, save_splits
@@ -72,7 +73,7 @@ def train(recipe: Recipe, out: Path | None = None, *, resume: bool = False) -> R
 def _new_ground(recipe: Recipe, out: Path | None) -> Ground:
     if recipe.data.path is None:
         raise UsageError("no data given; name a folder or a label file")
-    manifest = open_source(Path(recipe.data.path), assembly.source_options(recipe.data))
+    manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
     splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
     recipe = assembly.resolve(_absolute_paths(recipe))
     # Everything that can be wrong with the model is found before the folder is made.
@@ -90,7 +91,7 @@ def _resumed_ground(out: Path | None) -> Ground | None:
     if run.is_finished:
         return None
     recipe = run.recipe
-    manifest = open_source(Path(recipe.data.path or ""), assembly.source_options(recipe.data))
+    manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
     splits, _ = load_splits(out)
     if manifest.fingerprint != splits.fingerprint:
         raise RunError(f"{recipe.data.path}: the data have changed since {out} started; train a new run")

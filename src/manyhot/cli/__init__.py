@@ -1,0 +1,1 @@
+"""The command: parse, call `manyhot.runs`, render. Its shell loads without torch."""

@@ -1,0 +1,53 @@
+"""`manyhot check`: what is wrong or risky in data, or in a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manyhot.cli.logs import show_log
+from manyhot.cli.parsing import Parser
+from manyhot.cli.settings import read_data_settings, split_overrides
+from manyhot.config import DataConfig
+from manyhot.errors import UsageError
+
+if TYPE_CHECKING:
+    from manyhot.runs.checking import CheckReport
+
+
+def run(arguments: list[str]) -> int:
+    """Check, show the facts and the findings, and return 1 if one of them is an error."""
+    rest, overrides = split_overrides(arguments)
+    flags = _parser().parse(rest)
+    settings = read_data_settings(overrides, command="check")
+    report = _check(flags.data, flags.run, settings, read_as_told=bool(overrides))
+
+    from manyhot.cli.rendering import render_findings
+
+    if report.facts is not None:
+        print("\n".join([*report.facts.to_lines(), ""]))
+    print(render_findings(report.findings))
+    return 1 if report.has_errors else 0
+
+
+def _check(data: Path | None, folder: Path | None, settings: DataConfig, *, read_as_told: bool) -> "CheckReport":
+    from manyhot.runs.checking import check_data, check_run
+
+    show_log()
+    if data is not None and folder is None:
+        return check_data(data, settings)
+    if folder is None or data is not None:
+        raise UsageError("check takes either DATA or --run RUN")
+    if read_as_told:
+        raise UsageError("--run RUN reads the data as the run did; leave --data.FIELD out")
+    return check_run(folder)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "check",
+        "DATA | --run RUN",
+        "Say what is wrong or risky in data, or in a run; the exit code is 1 if something is wrong.",
+        epilog="Data are read with --data.FIELD VALUE, as in training: --data.separator _.",
+    )
+    parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help="a folder of pictures, or a label file")
+    parser.add_argument("--run", metavar="RUN", type=Path, help="check a run: its bundle, and whether its data changed")
+    return parser

@@ -1,0 +1,95 @@
+"""The shell of the command: finds the subcommand, loads it alone, and turns errors into one line and an exit code.
+
+A subcommand's module is imported only when it is asked for, and imports torch only when it has something to compute:
+`--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from io import TextIOWrapper
+
+from manyhot.errors import ManyhotError, UsageError, did_you_mean
+
+COMMANDS = {
+    "demo": "train on handwritten digits that are at hand, to see everything work",
+    "check": "say what is wrong or risky in data, or in a run",
+    "train": "train a model on a folder of pictures and their labels",
+    "evaluate": "measure a run on its test split or on other data",
+    "predict": "predict the labels of pictures",
+}
+EXIT_DONE = 0
+EXIT_FAILED = 1
+
+_USAGE = "usage: manyhot COMMAND ...   (manyhot COMMAND --help shows what a command takes)"
+_CODES = "exit codes: 0 done, 1 findings or failure, 2 wrong usage, 3 stopped, to resume"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; errors are one line on stderr.
+
+    With MANYHOT_TRACEBACK=1 in the environment, an error shows where it was raised.
+
+    >>> main(["--version"])
+    manyhot ...
+    0
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A label or a file name that the terminal cannot show must not end the work.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except SystemExit as stop:
+        # argparse, after it showed the help of a command.
+        return stop.code if isinstance(stop.code, int) else EXIT_DONE
+    except BrokenPipeError:
+        # The reader (head, less) left. Python would complain once more when it closes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return _fail("stopped before it was done", EXIT_FAILED)
+    except (ManyhotError, OSError) as error:
+        if os.environ.get("MANYHOT_TRACEBACK") == "1":
+            raise
+        return _fail(_one_line(error), error.exit_code if isinstance(error, ManyhotError) else EXIT_FAILED)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments:
+        raise UsageError(f"a command is missing; one of {', '.join(COMMANDS)}, as in: manyhot demo")
+    name, rest = arguments[0], arguments[1:]
+    if name in ("-h", "--help", "help"):
+        print(_help())
+    elif name in ("-V", "--version"):
+        print(f"manyhot {version('manyhot')}")
+    elif name in COMMANDS:
+        code: int = import_module(f"manyhot.cli.{name}").run(rest)
+        return code
+    else:
+        kind = "flag" if name.startswith("-") else "command"
+        known = ["--help", "--version"] if kind == "flag" else list(COMMANDS)
+        raise UsageError(f"{name!r} is no {kind} of manyhot{did_you_mean(name, known)} (there are {', '.join(known)})")
+    return EXIT_DONE
+
+
+def _help() -> str:
+    lines = [f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items()]
+    first = "new here?  manyhot demo   shows all of it on data that need no download"
+    return "\n".join([_USAGE, "", "Multi-label classification for PyTorch, whole.", "", *lines, "", first, _CODES])
+
+
+def _one_line(error: ManyhotError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stdout.flush()
+    print(f"manyhot: error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,46 @@
+"""`manyhot predict`: the labels of pictures."""
+
+import sys
+from pathlib import Path
+
+from manyhot.cli.logs import show_log
+from manyhot.cli.parsing import Parser
+
+NUM_SHOWN_FAILURES = 20
+
+
+def run(arguments: list[str]) -> int:
+    """Predict, write or show the predictions, and return 1 if a picture could not be read."""
+    flags = _parser().parse(arguments)
+
+    from manyhot.cli.rendering import render_predictions
+    from manyhot.runs.predicting import predict
+    from manyhot.runs.run import Run
+
+    show_log()
+    predictions = predict(Run(flags.run), flags.inputs, flags.out)
+    if flags.out is None:
+        print(render_predictions(predictions))
+    else:
+        print(f"{len(predictions.references):,} predictions written to {flags.out}")
+    for reference, reason in predictions.failures[:NUM_SHOWN_FAILURES]:
+        print(f"manyhot: not predicted: {reference}: {reason}", file=sys.stderr)
+    if len(predictions.failures) > NUM_SHOWN_FAILURES:
+        print(f"manyhot: and {len(predictions.failures) - NUM_SHOWN_FAILURES:,} more", file=sys.stderr)
+    return 1 if predictions.failures else 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "predict",
+        "RUN INPUT... [--out FILE]",
+        "Predict the labels of pictures, with a run or a bundle alone.",
+        epilog="Pictures that cannot be read are named and do not stop the others; the exit code is then 1.",
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="a run or a bundle")
+    add(
+        "inputs", metavar="INPUT", type=Path, nargs="+", help="pictures, folders of pictures, tables that name pictures"
+    )
+    add("--out", metavar="FILE", type=Path, help="write .csv, .jsonl or .parquet, with every probability")
+    return parser

@@ -1,0 +1,125 @@
+"""Results as plain text that reads well on 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from manyhot.cli.tables import format_table, shorten
+from manyhot.reports.headline import HEADLINE
+from manyhot.sources.finding import Finding
+
+if TYPE_CHECKING:
+    from manyhot.metrics import Evaluation, LabelFigures
+    from manyhot.runs.predicting import Predictions
+    from manyhot.runs.run import Run
+
+NUM_WEAKEST = 5
+NUM_EXAMPLES = 5
+NUM_PREDICTIONS = 20
+NUM_LIKELY = 3
+
+
+def render_evaluation(evaluation: "Evaluation") -> str:
+    """Return the main figures beside the baselines, with defined / total, and the weakest labels."""
+    names = list(evaluation.baselines)
+    header = ["figure", "model", *(name.removeprefix("predict ") for name in names), "defined"]
+    rows = [header, *(_figure_row(evaluation, name) for name in HEADLINE if name in evaluation.figures)]
+    title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
+    beside = "beside the model: " + ", ".join(names) if names else "no baselines"
+    return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation.labels)])
+
+
+def _figure_row(evaluation: "Evaluation", name: str) -> list[str]:
+    figure = evaluation.figures[name]
+    beside = [_number(values.get(name)) for values in evaluation.baselines.values()]
+    return [name, _number(figure.value), *beside, f"{figure.defined:,}/{figure.total:,}"]
+
+
+def _weakest(labels: "Sequence[LabelFigures]") -> list[str]:
+    judged = sorted((one for one in labels if one.average_precision is not None), key=_by_average_precision)
+    if not judged:
+        return ["no label has a positive here: no label can be judged"]
+    header = ["weakest labels", "positives", "average precision", "f1", "precision", "recall", "threshold"]
+    rows = [
+        [
+            shorten(label.name, 18),
+            f"{label.positives:,}",
+            *(_number(value) for value in (label.average_precision, label.f1, label.precision, label.recall)),
+            "never" if label.threshold is None else _number(label.threshold),
+        ]
+        for label in judged[:NUM_WEAKEST]
+    ]
+    return format_table([header, *rows])
+
+
+def _by_average_precision(label: "LabelFigures") -> float:
+    assert label.average_precision is not None
+    return label.average_precision
+
+
+def _number(value: float | None) -> str:
+    """Return three decimals; what is undefined is a dash, what is tiny is not shown as nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.0e}"
+
+
+def render_run(run: "Run") -> str:
+    """Return the figures of a finished run and what to type next."""
+    folder = quote(str(run.folder))
+    return "\n".join(
+        [
+            "",
+            render_evaluation(run.evaluation),
+            "",
+            f"report   {run.folder / 'report.html'}",
+            f"next     manyhot predict {folder} PICTURES --out predictions.csv",
+        ]
+    )
+
+
+def render_predictions(predictions: "Predictions", truth: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return a short table: each picture's labels, and the likeliest labels with their probabilities.
+
+    Args:
+        predictions: What was predicted.
+        truth: The true labels of some pictures by reference; adds a column.
+    """
+    header = ["picture", *([] if truth is None else ["true"]), "predicted", "likeliest"]
+    rows: list[list[str]] = [header]
+    names = predictions.space.names
+    for index, labels in enumerate(predictions.labels()[:NUM_PREDICTIONS]):
+        reference, probs = predictions.references[index], predictions.probs[index]
+        likely = probs.argsort(kind="stable")[::-1][:NUM_LIKELY].tolist()
+        shown = ", ".join(f"{shorten(names[label], 16)} {probs[label]:.2f}" for label in likely)
+        true = [] if truth is None else [_joined(truth.get(reference, ()))]
+        rows.append([shorten(Path(reference).name, 24), *true, _joined(labels), shown])
+    lines = format_table(rows, left=len(header))
+    hidden = len(predictions.references) - NUM_PREDICTIONS
+    if hidden > 0:
+        lines.append(f"and {hidden:,} more; --out FILE.csv writes all of them")
+    return "\n".join(lines)
+
+
+def _joined(labels: Sequence[str]) -> str:
+    return shorten(", ".join(labels), 40) if labels else "(none)"
+
+
+def render_findings(findings: Sequence[Finding]) -> str:
+    """Return the findings, the worst first, each with its count and examples, and a line that sums up."""
+    lines: list[str] = []
+    for severity in ("error", "warning", "info"):
+        for finding in (one for one in findings if one.severity == severity):
+            lines.append(f"{severity}: {finding.name} ({finding.count:,}): {finding.message}")
+            lines += [f"    {shorten(example, 74)}" for example in finding.examples[:NUM_EXAMPLES]]
+            if finding.count > len(finding.examples[:NUM_EXAMPLES]) > 0:
+                lines.append(f"    and {finding.count - len(finding.examples[:NUM_EXAMPLES]):,} more")
+    errors, warnings = (sum(one.severity == severity for one in findings) for severity in ("error", "warning"))
+    if not errors and not warnings:
+        return "\n".join([*lines, "nothing wrong was found"])
+    return "\n".join([*lines, f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

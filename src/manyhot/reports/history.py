@@ -1,0 +1,42 @@
+"""What was measured while training, from the CSV file that the run keeps."""
+
+import csv
+from pathlib import Path
+
+from manyhot.reports.plots import Line
+
+# Columns that say when, not what.
+AXES = ("epoch", "step")
+
+
+def read_history(path: Path) -> dict[str, Line]:
+    """Return each measured column as a line over epochs, counted from 1; empty where there is no file.
+
+    Rows of the same epoch give its mean; empty cells and what is no number are left out.
+
+    >>> read_history(Path("no-such-file.csv"))
+    {}
+    """
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in (rows[0] if rows else {}) if name not in AXES]
+    lines = {name: Line(name=name, points=_points(rows, name)) for name in columns}
+    return {name: line for name, line in lines.items() if line.points}
+
+
+def _points(rows: list[dict[str, str]], name: str) -> tuple[tuple[float, float], ...]:
+    values: dict[float, list[float]] = {}
+    for row in rows:
+        epoch, value = _number(row.get("epoch")), _number(row.get(name))
+        if epoch is not None and value is not None:
+            values.setdefault(epoch + 1, []).append(value)
+    return tuple((epoch, sum(found) / len(found)) for epoch, found in sorted(values.items()))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

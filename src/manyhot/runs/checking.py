@@ -1,0 +1,103 @@
+"""Check: everything that is wrong or risky in data or in a run, found in one go."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manyhot.config import DataConfig
+from manyhot.errors import BundleError, RunError
+from manyhot.runs.facts import DataFacts, describe_labels
+from manyhot.runs.options import source_options
+from manyhot.sources import Manifest, read_source
+from manyhot.sources.finding import Finding
+
+if TYPE_CHECKING:
+    from manyhot.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckReport:
+    """What a check found.
+
+    Args:
+        findings: Faults, risks and facts worth knowing.
+        facts: What the data are like; None where they could not be read.
+    """
+
+    findings: tuple[Finding, ...]
+    facts: DataFacts | None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether something is wrong, and not only risky."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+
+def check_data(path: Path, config: DataConfig | None = None) -> CheckReport:
+    """Return what is wrong or risky in data; opens every picture.
+
+    Args:
+        path: A folder or a label file.
+        config: How to read it.
+    """
+    reading = read_source(path, source_options(config or DataConfig()))
+    if reading.manifest is None:
+        return CheckReport(findings=reading.findings, facts=None)
+    findings = (*reading.findings, *_check_manifest(reading.manifest))
+    return CheckReport(findings=findings, facts=describe_labels(reading.manifest.labels))
+
+
+def _check_manifest(manifest: Manifest) -> list[Finding]:
+    # OpenCV and the decoders are loaded only once there is something to open.
+    from manyhot.data.checking import check_images, check_labels, check_splits
+
+    return [*check_labels(manifest), *check_images(manifest), *check_splits(manifest)]
+
+
+def check_run(folder: Path) -> CheckReport:
+    """Return what is wrong with a run or a bundle: changed files, changed data, an unfinished training.
+
+    The data are checked too, where they are still in their place.
+
+    Raises:
+        RunError: If the folder is neither a run nor a bundle.
+    """
+    from manyhot.runs.run import Run
+
+    run = Run(folder)
+    findings = _check_bundle(run)
+    if run.is_bundle:
+        return CheckReport(findings=tuple(findings), facts=None)
+    path = Path(run.recipe.data.path or "")
+    if not path.exists():
+        message = f"{path}: the data that the run was trained on are not there; put them back to evaluate the run"
+        return CheckReport(
+            findings=(*findings, Finding(name="missing-data", severity="warning", message=message)), facts=None
+        )
+    report = check_data(path, run.recipe.data)
+    return replace(report, findings=(*findings, *_check_fingerprint(run, path), *report.findings))
+
+
+def _check_bundle(run: "Run") -> list[Finding]:
+    if not run.is_bundle and not run.is_finished:
+        message = f"{run.folder}: the training did not end; go on with manyhot train --out {run.folder} --resume"
+        return [Finding(name="unfinished-run", severity="warning", message=message)]
+    try:
+        _ = run.bundle
+    except (BundleError, RunError) as error:
+        return [Finding(name="damaged-bundle", severity="error", message=str(error))]
+    return []
+
+
+def _check_fingerprint(run: "Run", path: Path) -> list[Finding]:
+    from manyhot.runs.splits import load_splits
+
+    reading = read_source(path, source_options(run.recipe.data))
+    try:
+        splits, _ = load_splits(run.folder)
+    except RunError as error:
+        return [Finding(name="damaged-splits", severity="error", message=str(error))]
+    if reading.manifest is None or reading.manifest.fingerprint == splits.fingerprint:
+        return []
+    message = f"{path}: the data have changed since the run; its splits no longer fit, so train again"
+    return [Finding(name="changed-data", severity="error", message=message)]

@@ -1,0 +1,96 @@
+"""What data are like, in a handful of numbers that a person can check against what they expect."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from manyhot.labels import LabelSets
+from manyhot.labels.statistics import cardinality, count_cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelShare:
+    """A label and how often it is positive."""
+
+    name: str
+    positives: int
+    known: int
+
+    def __str__(self) -> str:
+        share = f" ({self.positives / self.known:.1%} of {self.known:,})" if self.known else ", no known cell"
+        return f"{self.name!r}: {self.positives:,} positives{share}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """The size and the shape of data.
+
+    Args:
+        num_samples: Samples, with and without labels.
+        num_labels: Labels of the space.
+        labels_per_sample: Mean number of positives a sample.
+        most_labels: Most positives of one sample.
+        num_unlabelled: Samples without any positive.
+        num_unknown: Cells that are neither positive nor negative.
+        most_frequent: The label with the most positives; the first of several. None without labels.
+        least_frequent: The label with the fewest.
+        num_never_positive: Labels without any positive.
+    """
+
+    num_samples: int
+    num_labels: int
+    labels_per_sample: float
+    most_labels: int
+    num_unlabelled: int
+    num_unknown: int
+    most_frequent: LabelShare | None
+    least_frequent: LabelShare | None
+    num_never_positive: int
+
+    def to_lines(self) -> list[str]:
+        """Return the facts as plain lines of text."""
+        size = f"{self.num_samples:,} samples, {self.num_labels:,} labels"
+        lines = [f"{size}, {self.labels_per_sample:.2f} labels a sample (at most {self.most_labels:,})"]
+        if self.most_frequent is not None and self.least_frequent is not None:
+            lines += [f"most frequent   {self.most_frequent}", f"least frequent  {self.least_frequent}"]
+        if self.num_never_positive:
+            lines.append(f"{self.num_never_positive:,} labels are never positive: no figure is defined for them")
+        if self.num_unlabelled:
+            lines.append(f"{self.num_unlabelled:,} samples have no label; they stay, as samples of negatives")
+        cells = self.num_samples * self.num_labels
+        known = (
+            "every cell is known" if not self.num_unknown else f"{self.num_unknown:,} of {cells:,} cells are unknown"
+        )
+        return [*lines, known]
+
+
+def describe_labels(sets: LabelSets) -> DataFacts:
+    """Return the facts about label sets.
+
+    >>> for line in describe_labels(LabelSets.from_names([["cat", "dog"], [], ["dog"]])).to_lines():
+    ...     print(line)
+    3 samples, 2 labels, 1.00 labels a sample (at most 2)
+    most frequent   'dog': 2 positives (66.7% of 3)
+    least frequent  'cat': 1 positives (33.3% of 3)
+    1 samples have no label; they stay, as samples of negatives
+    every cell is known
+    """
+    counts = count_cells(sets)
+    lengths = sets.positives.lengths()
+
+    def share(label: int) -> LabelShare:
+        return LabelShare(
+            name=sets.space.names[label], positives=int(counts.positives[label]), known=int(counts.known[label])
+        )
+
+    return DataFacts(
+        num_samples=sets.num_samples,
+        num_labels=sets.num_labels,
+        labels_per_sample=cardinality(sets),
+        most_labels=int(lengths.max(initial=0)),
+        num_unlabelled=int((lengths == 0).sum()),
+        num_unknown=sets.num_samples * sets.num_labels - int(counts.known.sum()),
+        most_frequent=share(int(np.argmax(counts.positives))) if sets.num_labels else None,
+        least_frequent=share(int(np.argmin(counts.positives))) if sets.num_labels else None,
+        num_never_positive=int((counts.positives == 0).sum()),
+    )

@@ -1,0 +1,23 @@
+"""From the recipe's data section to how a source is read; apart from `assembly`, so that checking loads no torch."""
+
+from pathlib import Path
+
+from manyhot.config import DataConfig
+from manyhot.sources.options import SourceOptions
+
+
+def source_options(config: DataConfig) -> SourceOptions:
+    """Return how to read the data.
+
+    >>> source_options(DataConfig(separator="_")).separator
+    '_'
+    """
+    return SourceOptions(
+        labels=None if config.labels is None else Path(config.labels),
+        images=None if config.images is None else Path(config.images),
+        separator=config.separator,
+        reference_column=config.reference_column,
+        label_column=config.label_column,
+        delimiter=config.delimiter,
+        unlisted=config.unlisted,
+    )
