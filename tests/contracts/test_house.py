@@ -66,3 +66,42 @@ def test_suppression_states_its_reason(path: Path):
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [(number, match) for number, line in enumerate(lines, 1) if (match := SUPPRESSION.search(line))]
     assert [number for number, match in found if not WITH_REASON.match(match["rest"])] == []
+
+
+def shapes_in(annotation: ast.expr | None) -> Iterator[str]:
+    """Yield the shape strings of an annotation: "n l" of `Float[Tensor, "n l"]`."""
+    for node in ast.walk(annotation) if annotation is not None else ():
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 2:
+            shape = node.slice.elts[1]
+            if isinstance(shape, ast.Constant) and isinstance(shape.value, str):
+                yield shape.value
+
+
+def unbound_axes(annotations: list[ast.expr | None]) -> list[str]:
+    """Return the axes such as `n+1` that stand before any annotation has said what `n` is."""
+    known: set[str] = set()
+    unbound: list[str] = []
+    for shape in (shape for annotation in annotations for shape in shapes_in(annotation)):
+        for axis in shape.split():
+            if axis.isidentifier():
+                known.add(axis)
+            elif set(re.findall(r"[A-Za-z_]\w*", axis.lstrip("*#?"))) - known and any(sign in axis for sign in "+-/"):
+                unbound.append(axis)
+    return unbound
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_computed_axis_follows_the_axis_it_is_computed_from(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: dict[str, list[str]] = {}
+    for function in functions_of(tree):
+        if any(isinstance(d, ast.Name) and d.id == "no_type_check" for d in function.decorator_list):
+            continue
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        found[function.name] = unbound_axes([argument.annotation for argument in arguments])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = unbound_axes(
+                [field.annotation for field in node.body if isinstance(field, ast.AnnAssign)]
+            )
+    assert {name: axes for name, axes in found.items() if axes} == {}, "the shape check cannot process such an axis"

@@ -4,12 +4,15 @@ Each unit goes to the part that lacks its labels most, rare labels counting more
 in 0.02 s, a million rows × 100 labels in 0.6 s; iterative stratification as published is quadratic in the rows.
 """
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 from jaxtyping import Float64, Int64, Integer
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check  # the tests' shape checks would stand in the compiler's way
 def assign_units(  # noqa: PLR0917 - numba knows no keyword-only arguments
     order: Int64[np.ndarray, " u"],
     indptr: Int64[np.ndarray, " u+1"],
