@@ -1,63 +1,122 @@
-"""Files are written whole or not at all."""
+"""Files are there whole or not at all."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from manyhot.files import sha256_of, write_atomically, write_json, write_text
 
 
-def test_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path):
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failed_writing_keeps_the_old_content_and_leaves_nothing(tmp_path: Path, error: type[BaseException]):
     path = tmp_path / "a.txt"
     write_text(path, "old")
 
-    def fail(temporary: Path) -> None:
-        temporary.write_text("half")
-        raise OSError("the disk is full")
+    def write_half(temporary: Path) -> None:
+        temporary.write_text("hal")
+        raise error
 
-    with pytest.raises(OSError, match="the disk is full"):
-        write_atomically(path, fail)
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.txt", "old")]
-
-
-def test_temporary_file_stands_in_the_same_folder_and_keeps_the_ending(tmp_path: Path):
-    seen: list[Path] = []
-
-    def note(temporary: Path) -> None:
-        seen.append(temporary)
-
-    write_atomically(tmp_path / "a.parquet", note)
-    assert seen[0].parent == tmp_path
-    assert seen[0].suffix == ".parquet"
+    with pytest.raises(error):
+        write_atomically(path, write_half)
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
 
 
-def test_file_is_as_readable_as_any_other(tmp_path: Path):
-    write_text(tmp_path / "ours", "")
-    (tmp_path / "any").write_text("")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+def test_killed_writer_leaves_the_old_content(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    code = (
+        "import os, signal, pathlib, sys; from manyhot.files import write_atomically\n"
+        "def write(path):\n"
+        "    path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), write)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode != 0
+    assert path.read_text() == "old"
 
 
-def test_line_feeds_stay_as_they_are(tmp_path: Path):
-    write_text(tmp_path / "a.txt", "a\nb\r\n")
-    assert (tmp_path / "a.txt").read_bytes() == b"a\nb\r\n"
+def test_content_is_complete_before_the_name_changes(tmp_path: Path):
+    path = tmp_path / "a.txt"
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("content")
+        assert temporary.parent == path.parent
+        assert not path.exists()
+
+    write_atomically(path, write)
+    assert path.read_text() == "content"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_number_that_json_lacks_is_refused(tmp_path: Path, value: float):
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", {"value": value})
-    assert list(tmp_path.iterdir()) == []
+def test_temporary_name_keeps_the_ending_so_that_writers_add_none(tmp_path: Path):
+    path = tmp_path / "scores.npy"
+    write_atomically(path, lambda temporary: np.save(temporary, np.arange(3)))
+    assert np.load(path).tolist() == [0, 1, 2]
+    assert names_in(tmp_path) == ["scores.npy"]
 
 
-def test_json_reads_back(tmp_path: Path):
-    data = {"label": "N/A", "größe": [1, None, 0.25]}
+def test_file_is_readable_as_any_other(tmp_path: Path):
+    write_text(tmp_path / "ours.txt", "")
+    (tmp_path / "plain.txt").write_text("")
+    assert (tmp_path / "ours.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+def test_link_is_followed_not_replaced(tmp_path: Path):
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_device_is_written_directly():
+    write_text(Path(os.devnull), "gone")
+    assert not Path(os.devnull).is_file()
+
+
+def test_missing_folder_is_an_error_that_names_it(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        write_text(tmp_path / "missing" / "a.txt", "")
+
+
+def test_text_is_the_same_on_every_system(tmp_path: Path):
+    write_text(tmp_path / "a.txt", "é\nü\n")
+    assert (tmp_path / "a.txt").read_bytes() == "é\nü\n".encode()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_number_that_json_does_not_know_is_refused(tmp_path: Path, value: float):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"value": [value]})
+    assert names_in(tmp_path) == []
+
+
+def test_json_can_be_read_by_a_strict_reader(tmp_path: Path):
+    data = {"name": "café", "values": [1.5, None, True]}
     write_json(tmp_path / "a.json", data)
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == data
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"), parse_constant=pytest.fail) == data
 
 
-def test_checksum_tells_one_flipped_byte(tmp_path: Path):
-    content = bytes(range(256)) * 8_192
+@pytest.mark.parametrize("size", [0, 1, 1_000_003])
+def test_checksum_is_that_of_the_whole_content(tmp_path: Path, size: int):
+    content = np.random.default_rng(0).bytes(size)
     (tmp_path / "a").write_bytes(content)
-    (tmp_path / "b").write_bytes(content[:-1] + b"\x00")
-    assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()

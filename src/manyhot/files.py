@@ -1,104 +1,117 @@
-"""Writing files whole or not at all, and their checksums. Loads without torch."""
+"""Files that are there whole or not at all: written under another name in the same folder, flushed, then renamed.
+
+Whoever is interrupted leaves the old file or the new one, and at worst a `.manyhot-*` file beside it.
+"""
 
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
-CHUNK_BYTES = 1 << 20
+TEMPORARY_PREFIX = ".manyhot-"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under a temporary name in the same folder, flush it to the disk, and rename it.
+    """Write a file so that its readers see the old content or the new one, never half.
 
-    A reader sees the old file or the new one, never a part. When `write` fails, the temporary file is removed and the
-    old file stays.
+    A link is followed. What is no ordinary file, a pipe or `/dev/stdout`, cannot be renamed and is written directly.
 
     Args:
-        path: Where the file shall stand; an existing file is replaced.
-        write: Writes the content to the path that it is given.
+        path: The file; its folder must exist.
+        write: Writes the content to the path that it is handed: a new name in the same folder, with the same ending.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_atomically(Path(folder) / "a.txt", lambda path: path.write_text("whole") and None)
-    ...     [(path.name, path.read_text()) for path in Path(folder).iterdir()]
-    [('a.txt', 'whole')]
+    Raises:
+        OSError: If the file cannot be written. The old content is kept, and nothing is left beside it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "note.txt")
+    ...     write_atomically(path, lambda temporary: print(temporary.write_text("done")))
+    ...     print(path.read_text(), len(list(Path(folder).iterdir())))
+    4
+    done 1
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".part{path.suffix}")
-    os.close(handle)
-    temporary = Path(name)
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        write(path)
+        return
+    temporary = temporary_beside(path)
     try:
         write(temporary)
-        temporary.chmod(_ordinary_mode())
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush_to_disk(temporary)
         temporary.replace(path)
-    finally:
+    except BaseException:
+        # Ctrl-C too must not leave half a file behind.
         temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+        raise
+    flush_to_disk(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Write a text as UTF-8 with plain line feeds, whole or not at all.
+    r"""Write text as UTF-8 with `\n` line ends, whole or not at all.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(Path(folder) / "a.txt", "grün")
-    ...     (Path(folder) / "a.txt").read_bytes()
-    b'gr\xc3\xbcn'
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, "note.txt"), "naïve")
+    ...     Path(folder, "note.txt").read_bytes()
+    b'na\xc3\xafve'
     """
-    write_atomically(path, lambda temporary: _write_bytes(temporary, text.encode("utf-8")))
-
-
-def write_json(path: Path, data: Mapping[str, object] | Sequence[object]) -> None:
-    r"""Write strict JSON with two spaces of indentation, whole or not at all.
-
-    Raises:
-        ValueError: If a number is NaN or infinite; JSON has no such thing, give None.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_json(Path(folder) / "a.json", {"value": None})
-    ...     (Path(folder) / "a.json").read_text()
-    '{\n  "value": null\n}\n'
-    """
-    write_text(path, json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_text(Path(folder) / "a.txt", "")
-    ...     sha256_of(Path(folder) / "a.txt")[:16]
-    'e3b0c44298fc1c14'
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    content = text.encode("utf-8")
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _ordinary_mode() -> int:
-    # mkstemp makes files that nobody else can read; a run's files are as readable as any other.
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def write_json(path: Path, data: object) -> None:
+    """Write plain data as strict JSON, whole or not at all; say None for what is undefined or infinite.
+
+    Raises:
+        ValueError: If the data hold a NaN or an infinity: most readers refuse such a file.
+        TypeError: If the data hold what JSON does not know, a NumPy number for instance.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "figures.json"), {"map_macro": None})
+    ...     print(Path(folder, "figures.json").read_text(), end="")
+    {
+      "map_macro": null
+    }
+    """
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, "note.txt"), "")
+    ...     sha256_of(Path(folder, "note.txt"))[:16]
+    'e3b0c44298fc1c14'
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a path in the same folder that nobody else uses, with the same ending: some writers add one of their own.
+
+    >>> temporary_beside(Path("scores.npy")).suffix
+    '.npy'
+    """
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+
+
+def flush_to_disk(path: Path) -> None:
+    """Return when the content of a file, or the list of names of a folder, has reached the disk."""
+    if os.name != "posix" and path.is_dir():
+        return  # only POSIX systems can open a folder
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
