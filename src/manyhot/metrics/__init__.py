@@ -1,6 +1,7 @@
 """Figures of multi-label predictions, each with its convention; docs/figures.md is the table. Numba loads at first use."""
 
 from manyhot.metrics.curves import mean_average_precision
+from manyhot.metrics.evaluation import evaluate
 from manyhot.metrics.figures import Evaluation, Figure, LabelFigures
 
-__all__ = ["Evaluation", "Figure", "LabelFigures", "mean_average_precision"]
+__all__ = ["Evaluation", "Figure", "LabelFigures", "evaluate", "mean_average_precision"]

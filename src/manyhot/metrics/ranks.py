@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from manyhot.metrics.keys import NUM_KEYS, score_keys
 from manyhot.metrics.truth import Truth
 
 
@@ -60,6 +61,21 @@ def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRan
     return _ranks_from_counts(values, offsets, reached, equal, truth.label_known)
 
 
+def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks:
+    """Return the ranks of all positives among all known cells, as of one label that holds every cell."""
+    from manyhot.metrics.kernels import count_pooled
+
+    values = np.sort(scores[truth.row_ids, truth.label_ids])
+    in_bucket = np.bincount(score_keys(values), minlength=NUM_KEYS)
+    starts = np.concatenate(([0], np.cumsum(in_bucket))).astype(np.int64)
+    reached, equal = np.zeros((2, len(values)), dtype=np.int64)
+    for rows in truth.row_blocks():
+        block = np.ascontiguousarray(scores[rows])
+        count_pooled(block, score_keys(block), truth.known_rows(rows), values, starts, reached, equal)
+    offsets = np.array([0, len(values)], dtype=np.int64)
+    return _ranks_from_counts(values, offsets, reached, equal, truth.label_known.sum(keepdims=True))
+
+
 def _ranks_from_counts(
     values: Float[np.ndarray, " p"],
     offsets: Int64[np.ndarray, " l+1"],
@@ -71,7 +87,7 @@ def _ranks_from_counts(
     ends = np.repeat(offsets[1:], lengths)
     sums = np.concatenate(([0], np.cumsum(reached)))
     at_or_above = sums[ends] - sums[:-1]
-    first, last = _tie_groups(values, _starts(offsets))
+    first, last = tie_groups(values, starts_of(offsets))
     return PositiveRanks(
         offsets=offsets,
         known=known,
@@ -82,13 +98,14 @@ def _ranks_from_counts(
     )
 
 
-def _starts(offsets: Int64[np.ndarray, " l+1"]) -> Bool[np.ndarray, " p"]:
+def starts_of(offsets: Int64[np.ndarray, " l+1"]) -> Bool[np.ndarray, " p"]:
+    """Return which entries are the first of their label or row."""
     starts = np.zeros(int(offsets[-1]) + 1, dtype=bool)
     starts[offsets] = True
     return starts[:-1]
 
 
-def _tie_groups(
+def tie_groups(
     values: Float[np.ndarray, " p"], starts: Bool[np.ndarray, " p"]
 ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
     """Return for each value the first and the last position of the run of equal values that it stands in."""

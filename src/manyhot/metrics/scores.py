@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from manyhot.errors import ScoreError
@@ -51,6 +51,21 @@ def read_probs(probs: Num[np.ndarray, "n l"] | Num[Tensor, "n l"], truth: Truth)
         raise ScoreError(
             f"{len(outside):,} probabilities are outside [0, 1]; the first is {array[row, label]} of sample {row}, "
             f"label {truth.names[label]!r}; if these are logits, say kind='logits'"
+        )
+    return array
+
+
+def read_preds(preds: Bool[np.ndarray, "n l"] | Bool[Tensor, "n l"], truth: Truth) -> Bool[np.ndarray, "n l"]:
+    """Return decisions as an array on the CPU.
+
+    Raises:
+        ScoreError: If the shape is not that of the truth, or the decisions are not booleans.
+    """
+    array = preds.detach().cpu().numpy() if isinstance(preds, Tensor) else preds
+    if array.shape != (truth.num_samples, truth.num_labels) or array.dtype.kind != "b":
+        raise ScoreError(
+            f"preds are {array.dtype} of shape {array.shape}; expected booleans of shape "
+            f"({truth.num_samples}, {truth.num_labels}), such as probs >= thresholds"
         )
     return array
 

@@ -1,0 +1,150 @@
+"""Evaluate: every figure of a model's scores on one split, beside the baselines and with a line for each label."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Num
+from torch import Tensor
+
+from manyhot.errors import ScoreError, UsageError
+from manyhot.labels import LabelCounts, LabelSets
+from manyhot.metrics.bands import label_bands
+from manyhot.metrics.baselines import baseline_figures
+from manyhot.metrics.calibration import Predicted
+from manyhot.metrics.counts import Confusion, Decide, count_decisions
+from manyhot.metrics.curves import auroc, average_precision
+from manyhot.metrics.decided import decision_figures
+from manyhot.metrics.figures import Evaluation, LabelFigures
+from manyhot.metrics.ranks import PositiveRanks, rank_by_label
+from manyhot.metrics.scored import count_at_half, score_figures
+from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
+from manyhot.metrics.truth import Truth, read_truth
+from manyhot.targets import SparseTargets
+
+PROTOCOL = "manyhot"
+
+
+def evaluate(
+    scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"],
+    truth: LabelSets | SparseTargets,
+    *,
+    kind: Kind,
+    preds: Bool[np.ndarray, "n l"] | Bool[Tensor, "n l"] | None = None,
+    thresholds: Float[np.ndarray, " l"] | None = None,
+    probs: Num[np.ndarray, "n l"] | Num[Tensor, "n l"] | None = None,
+    train_counts: LabelCounts | None = None,
+    min_positives: int = 1,
+    split: str = "test",
+) -> Evaluation:
+    """Return every figure of the scores against the truth, as docs/figures.md defines them.
+
+    Unknown cells take part in nothing; a sample without labels is a sample of negatives. No figure depends on the
+    order of the samples, and none is a mean over batches: give the whole split at once.
+
+    Args:
+        scores: What the model gave; ranks are taken from it, and ties are ties. Logits are better than probabilities:
+            sigmoids saturate and tie.
+        truth: The labels of the same samples.
+        kind: What the scores are; never guessed.
+        preds: The decision. Without it, and without thresholds, figures of a decision are there at one half only.
+        thresholds: The decision's threshold of each label on the probabilities; decides where `preds` are not given.
+        probs: Calibrated probabilities, where they are not the scores' sigmoid; used by `_at_half`, `brier`, `bce` and
+            `ece`, and compared with the thresholds.
+        train_counts: Counts of the training labels, for the prevalence baseline and for head, mid and tail.
+        min_positives: Macro figures are given as well over labels with at least so many positives: `map_macro_min5`.
+        split: The name of the split, to be kept.
+
+    Raises:
+        ScoreError: If shapes differ, a score is NaN (the message names sample and label), or a probability is outside
+            [0, 1].
+        UsageError: If `kind` is neither "logits" nor "probs", or `min_positives` is below 1.
+
+    >>> truth = LabelSets.from_names([["cat"], ["dog"], ["cat", "dog"], []])
+    >>> logits = np.array([[2.0, -1.0], [-3.0, 0.5], [1.0, 1.0], [1.5, -2.0]])
+    >>> evaluation = evaluate(logits, truth, kind="logits")
+    >>> print(evaluation.figures["map_macro"], evaluation.value("f1_micro_at_half"))
+    0.9167 (2 of 2) 0.888...
+    >>> [label.name for label in evaluation.weakest_labels(1)]
+    ['cat']
+    """
+    if kind not in ("logits", "probs"):
+        raise UsageError(f"kind is {kind!r}; say 'logits' or 'probs': manyhot does not guess")
+    if min_positives < 1:
+        raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
+    known = read_truth(truth)
+    _check_lengths(known, thresholds, train_counts)
+    ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
+    predicted = Predicted(values=ranked, kind=kind)
+    if probs is not None:
+        predicted = Predicted(values=read_probs(probs, known), kind="probs")
+
+    train_positives = None if train_counts is None else train_counts.positives
+    bands = label_bands(known.label_positives, train_positives, min_positives)
+    decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
+    half = count_at_half(predicted, known)
+    decided = half if decide is None else count_decisions(decide, known)
+    ranks = rank_by_label(ranked, known)
+    figures = score_figures(ranked, predicted, known, ranks=ranks, half=half, bands=bands)
+    if decide is None:
+        thresholds = np.full(known.num_labels, 0.5)
+    else:
+        figures |= decision_figures(decided, bands)
+    return Evaluation(
+        protocol=PROTOCOL,
+        split=split,
+        num_samples=known.num_samples,
+        num_labels=known.num_labels,
+        figures=figures,
+        baselines=baseline_figures(figures, known, bands, train_counts),
+        labels=_label_figures(known, ranks, decided.labels, thresholds),
+    )
+
+
+def _check_lengths(truth: Truth, thresholds: Float[np.ndarray, " k"] | None, train_counts: LabelCounts | None) -> None:
+    if thresholds is not None and (thresholds.shape != (truth.num_labels,) or np.isnan(thresholds).any()):
+        raise ScoreError(
+            f"thresholds have shape {thresholds.shape}; give one for each of the {truth.num_labels:,} labels, "
+            "infinity for a label that is never predicted, and no NaN"
+        )
+    if train_counts is not None and len(train_counts.positives) != truth.num_labels:
+        raise ScoreError(
+            f"the training counts have {len(train_counts.positives):,} labels, the truth {truth.num_labels:,}"
+        )
+
+
+def _decision(
+    preds: Bool[np.ndarray, "n l"] | None, thresholds: Float[np.ndarray, " l"] | None, predicted: Predicted
+) -> Decide | None:
+    if preds is not None:
+        return lambda rows: preds[rows]
+    if thresholds is None:
+        return None
+    return lambda rows: predicted.probs(predicted.values[rows]) >= thresholds
+
+
+def _label_figures(
+    truth: Truth, ranks: PositiveRanks, decided: Confusion, thresholds: Float[np.ndarray, " l"] | None
+) -> tuple[LabelFigures, ...]:
+    columns = {
+        "average_precision": average_precision(ranks),
+        "auroc": auroc(ranks),
+        "precision": decided.precision(),
+        "recall": decided.recall(),
+        "f1": decided.f_beta(1),
+        "f2": decided.f_beta(2),
+        "accuracy": decided.accuracy(),
+        "threshold": np.full(truth.num_labels, np.nan) if thresholds is None else thresholds,
+    }
+    listed = {name: _finite_or_none(values) for name, values in columns.items()}
+    return tuple(
+        LabelFigures(
+            name=name,
+            positives=int(truth.label_positives[label]),
+            known=int(truth.label_known[label]),
+            **{column: values[label] for column, values in listed.items()},
+        )
+        for label, name in enumerate(truth.names)
+    )
+
+
+def _finite_or_none(values: Float[np.ndarray, " l"]) -> list[float | None]:
+    wide: Float64[np.ndarray, " l"] = values.astype(np.float64)
+    return [value if finite else None for value, finite in zip(wide.tolist(), np.isfinite(wide), strict=True)]
