@@ -10,7 +10,7 @@ from manyhot.reports.headline import HEADLINE
 from manyhot.sources.finding import Finding
 
 if TYPE_CHECKING:
-    from manyhot.metrics import Evaluation, LabelFigures
+    from manyhot.metrics import Evaluation
     from manyhot.runs.predicting import Predictions
     from manyhot.runs.run import Run
 
@@ -18,6 +18,7 @@ NUM_WEAKEST = 5
 NUM_EXAMPLES = 5
 NUM_PREDICTIONS = 20
 NUM_LIKELY = 3
+LABEL_WIDTH = 18
 
 
 def render_evaluation(evaluation: "Evaluation") -> str:
@@ -27,7 +28,7 @@ def render_evaluation(evaluation: "Evaluation") -> str:
     rows = [header, *(_figure_row(evaluation, name) for name in HEADLINE if name in evaluation.figures)]
     title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
     beside = "beside the model: " + ", ".join(names) if names else "no baselines"
-    return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation.labels)])
+    return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation)])
 
 
 def _figure_row(evaluation: "Evaluation", name: str) -> list[str]:
@@ -36,26 +37,21 @@ def _figure_row(evaluation: "Evaluation", name: str) -> list[str]:
     return [name, _number(figure.value), *beside, f"{figure.defined:,}/{figure.total:,}"]
 
 
-def _weakest(labels: "Sequence[LabelFigures]") -> list[str]:
-    judged = sorted((one for one in labels if one.average_precision is not None), key=_by_average_precision)
-    if not judged:
-        return ["no label has a positive here: no label can be judged"]
-    header = ["weakest labels", "positives", "average precision", "f1", "precision", "recall", "threshold"]
+def _weakest(evaluation: "Evaluation") -> list[str]:
+    weakest = evaluation.weakest_labels(NUM_WEAKEST)
+    if not weakest:
+        return ["no label has a positive here, so none can be judged"]
+    header = ["weakest labels", "positives", "ap", "auroc", "f1", "precision", "recall", "threshold"]
     rows = [
         [
-            shorten(label.name, 18),
+            shorten(label.name, LABEL_WIDTH),
             f"{label.positives:,}",
-            *(_number(value) for value in (label.average_precision, label.f1, label.precision, label.recall)),
+            *map(_number, (label.average_precision, label.auroc, label.f1, label.precision, label.recall)),
             "never" if label.threshold is None else _number(label.threshold),
         ]
-        for label in judged[:NUM_WEAKEST]
+        for label in weakest
     ]
     return format_table([header, *rows])
-
-
-def _by_average_precision(label: "LabelFigures") -> float:
-    assert label.average_precision is not None
-    return label.average_precision
 
 
 def _number(value: float | None) -> str:

@@ -14,7 +14,7 @@ from manyhot.sources import open_source
 
 log = logging.getLogger("manyhot")
 
-NUM_TRAIN = 14_000
+NUM_TRAIN = 12_000
 EPOCHS = 6
 # Pictures of val and of test for one of train.
 HELD_OUT_SHARE = 1 / 8
@@ -49,8 +49,8 @@ def demo_recipe(pictures: Path, *, seed: int = 0, epochs: int = EPOCHS) -> Recip
         data=DataConfig(path=str(pictures)),
         images=ImagesConfig(size=SIZE, min_scale=1.0, flip=False),
         encoder=EncoderConfig(name="test_resnet", pretrained="none"),
-        optimiser=AdamWConfig(lr=3e-3, warmup_epochs=min(1.0, epochs / 8)),
-        training=TrainingConfig(epochs=epochs, batch_size=64),
+        optimiser=AdamWConfig(lr=5e-3, warmup_epochs=min(1.0, epochs / 8)),
+        training=TrainingConfig(epochs=epochs, batch_size=32),
     )
 
 

@@ -70,7 +70,7 @@ def compose_pictures(
 
     >>> pictures = list(compose_pictures(load_digits(), 2, np.random.default_rng(0)))
     >>> pictures[0][0].shape, [numbers for _, numbers in pictures]
-    ((64, 64, 3), [[1, 2, 5, 7, 9], [1, 2, 3]])
+    ((64, 64, 3), [[3], [4, 5, 7, 9]])
     """
     choices = [digits.images[digits.numbers == number] for number in range(len(LABELS))]
     for _ in range(num_pictures):

@@ -18,7 +18,7 @@ class LabelShare:
 
     def __str__(self) -> str:
         share = f" ({self.positives / self.known:.1%} of {self.known:,})" if self.known else ", no known cell"
-        return f"{self.name!r}: {self.positives:,} positives{share}"
+        return f"{self.name!r}, positives: {self.positives:,}{share}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +48,17 @@ class DataFacts:
     num_never_positive: int
 
     def to_lines(self) -> list[str]:
-        """Return the facts as plain lines of text."""
-        size = f"{self.num_samples:,} samples, {self.num_labels:,} labels"
-        lines = [f"{size}, {self.labels_per_sample:.2f} labels a sample (at most {self.most_labels:,})"]
+        """Return the facts as plain lines of text: a name and a value each."""
+        spread = f"{self.labels_per_sample:.2f} a sample, at most {self.most_labels:,}"
+        facts = {"samples": f"{self.num_samples:,}", "labels": f"{self.num_labels:,} ({spread})"}
         if self.most_frequent is not None and self.least_frequent is not None:
-            lines += [f"most frequent   {self.most_frequent}", f"least frequent  {self.least_frequent}"]
+            facts |= {"most frequent": str(self.most_frequent), "least frequent": str(self.least_frequent)}
         if self.num_never_positive:
-            lines.append(f"{self.num_never_positive:,} labels are never positive: no figure is defined for them")
+            facts["never positive"] = f"{self.num_never_positive:,} (no figure is defined for them)"
         if self.num_unlabelled:
-            lines.append(f"{self.num_unlabelled:,} samples have no label; they stay, as samples of negatives")
-        cells = self.num_samples * self.num_labels
-        known = (
-            "every cell is known" if not self.num_unknown else f"{self.num_unknown:,} of {cells:,} cells are unknown"
-        )
-        return [*lines, known]
+            facts["without a label"] = f"{self.num_unlabelled:,} (they stay, as samples of negatives)"
+        facts["unknown cells"] = f"{self.num_unknown:,} of {self.num_samples * self.num_labels:,}"
+        return [f"{name:<17}{value}" for name, value in facts.items()]
 
 
 def describe_labels(sets: LabelSets) -> DataFacts:
@@ -69,11 +66,12 @@ def describe_labels(sets: LabelSets) -> DataFacts:
 
     >>> for line in describe_labels(LabelSets.from_names([["cat", "dog"], [], ["dog"]])).to_lines():
     ...     print(line)
-    3 samples, 2 labels, 1.00 labels a sample (at most 2)
-    most frequent   'dog': 2 positives (66.7% of 3)
-    least frequent  'cat': 1 positives (33.3% of 3)
-    1 samples have no label; they stay, as samples of negatives
-    every cell is known
+    samples          3
+    labels           2 (1.00 a sample, at most 2)
+    most frequent    'dog', positives: 2 (66.7% of 3)
+    least frequent   'cat', positives: 1 (33.3% of 3)
+    without a label  1 (they stay, as samples of negatives)
+    unknown cells    0 of 6
     """
     counts = count_cells(sets)
     lengths = sets.positives.lengths()

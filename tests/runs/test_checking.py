@@ -1,0 +1,87 @@
+"""One check names everything that is wrong, and an error is what stops a training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from manyhot.config import DataConfig
+from manyhot.errors import RunError
+from manyhot.runs.checking import check_data, check_run
+
+
+def write_image(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (17, 41, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for index in range(6):
+        write_image(tmp_path / "images" / f"{index}.jpg", index)
+    return tmp_path
+
+
+def write_rows(folder: Path, rows: list[str]) -> None:
+    (folder / "labels.csv").write_text("image,labels\n" + "".join(f"{row}\n" for row in rows))
+
+
+def names(findings) -> set[str]:
+    return {finding.name for finding in findings}
+
+
+def test_sound_data_have_no_errors(folder: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)])
+    report = check_data(folder)
+    assert not report.has_errors
+    assert report.facts is not None
+    assert (report.facts.num_samples, report.facts.num_labels) == (6, 2)
+
+
+def test_a_truncated_picture_a_duplicate_row_and_a_missing_file_are_all_named(folder: Path) -> None:
+    damaged = folder / "images" / "3.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:-400])
+    rows = [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)]
+    write_rows(folder, [*rows, "2.jpg,dog", "gone.jpg,cat"])
+    report = check_data(folder)
+    assert report.has_errors
+    assert {"unreadable-image", "duplicate-row", "missing-file"} <= names(report.findings)
+    shown = " ".join(finding.line for finding in report.findings)
+    assert all(name in shown for name in ("3.jpg", "2.jpg", "gone.jpg"))
+
+
+def test_a_constant_label_is_a_warning(folder: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,white{'|cat' if index % 2 else ''}" for index in range(6)])
+    report = check_data(folder)
+    assert not report.has_errors
+    assert any(finding.name == "constant-label" and "white" in finding.line for finding in report.findings)
+
+
+def test_data_are_read_as_told(folder: Path) -> None:
+    rows = [{"file": f"{index}.jpg", "tags": "a;b"} for index in range(6)]
+    (folder / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = DataConfig(reference_column="file", label_column="tags", delimiter=";")
+    report = check_data(folder / "list.jsonl", config)
+    assert report.facts is not None
+    assert report.facts.num_labels == 2
+
+
+def test_data_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+    report = check_data(tmp_path / "nowhere")
+    assert report.has_errors
+    assert report.facts is None
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError):
+        check_run(tmp_path)
+
+
+@pytest.mark.real_data
+def test_the_constant_label_of_real_data_is_named(shared_data: Path) -> None:
+    report = check_data(shared_data / "clothes_tiny")
+    assert any(finding.name == "constant-label" and "White" in finding.line for finding in report.findings)
+    assert not report.has_errors
