@@ -1,0 +1,26 @@
+"""From a specification to a model: the one way that training and bundles share."""
+
+from manyhot.models.classifier import Classifier
+from manyhot.models.encoders import count_features, create_encoder
+from manyhot.models.heads import build_head
+from manyhot.models.spec import ModelSpec
+
+
+def build_model(spec: ModelSpec) -> Classifier:
+    """Return the model with random weights, in training mode, on the CPU; needs no network.
+
+    Raises:
+        ModelError: If the encoder is unknown, or does not take pictures of the size asked for.
+
+    >>> import torch
+    >>> from manyhot.models.spec import Preprocessing
+    >>> plain = Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    >>> model = build_model(ModelSpec(encoder="test_resnet", num_labels=4, preprocessing=plain))
+    >>> model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([2, 4])
+    """
+    image_size = spec.preprocessing.image_size
+    encoder = create_encoder(spec.encoder, image_size=image_size)
+    num_features = count_features(encoder, spec.encoder, image_size=image_size)
+    head = build_head(spec.head, num_features=num_features, num_labels=spec.num_labels)
+    return Classifier(spec, encoder, head)
