@@ -31,6 +31,13 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def without_shape_checks(request: pytest.FixtureRequest) -> None:
+    """Skip the test where every signature is checked: it compiles, or hands over wrong shapes on purpose."""
+    if request.config.getoption("--jaxtyping-packages"):
+        pytest.skip("runs in the job without shape checks")
+
+
 @pytest.fixture(autouse=True)
 def quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test the same terminal: 100 columns, no colours."""

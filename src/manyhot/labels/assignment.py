@@ -22,11 +22,12 @@ def assign_units(  # noqa: PLR0917 - numba knows no keyword-only arguments
     wanted: Float64[np.ndarray, "k l"],
     capacity: Float64[np.ndarray, " k"],
     exact: bool,
+    size_weight: float,
 ) -> Int64[np.ndarray, " u"]:
     """Return the part of each unit, given out one by one in `order`.
 
     A unit's gain in a part is the fall of sum_l (placed - wanted)² / wanted, each label relative to how much of it there
-    is, with the unit's size counted as one more label. Ties go to the first part.
+    is, with the unit's size counted as `size_weight` labels more. Ties go to the first part.
 
     Args:
         order: Units, in the order in which they choose.
@@ -37,9 +38,10 @@ def assign_units(  # noqa: PLR0917 - numba knows no keyword-only arguments
         wanted: Samples of each label that each part should get; changed in place to what is still missing.
         capacity: Samples that each part should get; changed likewise. A part that starts at 0 gets none.
         exact: Whether a part takes no unit that exceeds its capacity.
+        size_weight: How much the sizes of the parts count beside a label.
 
     >>> assign_units(np.array([0, 1]), np.array([0, 1, 2]), np.array([0, 0]), np.array([1, 1]), np.array([1, 1]),
-    ...     np.array([[1.0], [1.0]]), np.array([1.0, 1.0]), True)
+    ...     np.array([[1.0], [1.0]]), np.array([1.0, 1.0]), True, 1.0)
     array([0, 1])
     """
     num_parts = len(capacity)
@@ -52,7 +54,7 @@ def assign_units(  # noqa: PLR0917 - numba knows no keyword-only arguments
         for part in range(num_parts):
             if room[part] <= 0 or (exact and capacity[part] < size):
                 continue
-            gain = size * (capacity[part] - 0.5 * size) / room[part]
+            gain = size_weight * size * (capacity[part] - 0.5 * size) / room[part]
             for entry in range(indptr[unit], indptr[unit + 1]):
                 label, amount = ids[entry], amounts[entry]
                 gain += amount * (wanted[part, label] - 0.5 * amount) / share[part, label]

@@ -43,7 +43,7 @@ def split_samples(
     >>> np.bincount(part_of)
     array([20, 10, 10])
     >>> count_cells(sets.take(np.flatnonzero(part_of == 0))).prevalence
-    array([0.5 , 0.55])
+    array([0.5, 0.5])
     """
     from manyhot.labels.assignment import assign_units
 
@@ -63,6 +63,7 @@ def split_samples(
         shares[:, None] * counts,
         capacity if groups is None else shares * sets.num_samples,
         groups is None,
+        _size_weight(counts, sets.num_samples),
     )
     return part_of_unit if units.unit_of is None else part_of_unit[units.unit_of]
 
@@ -121,6 +122,17 @@ def _number_groups(groups: Shaped[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     # A fresh object equals nothing else: a sample without a group is a group of its own.
     keys = (object() if name is None else name for name in names)
     return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.int64, count=len(names))
+
+
+def _size_weight(counts: Float64[np.ndarray, " l+1"], num_samples: int) -> float:
+    """Return how much the sizes of the parts count beside a label, whose gain is relative to its positives.
+
+    At 1, a thousand labels that all round alike shift the sizes by hundreds of samples, which those that choose last
+    must make good; when one sample more counts as much as one of an average label, rounding is no longer free. The
+    geometric mean of both keeps labels and rows without labels within 5 samples on all data tried.
+    """
+    occurring = counts[counts > 0]
+    return float(np.sqrt(num_samples / occurring.mean())) if occurring.size else 1.0
 
 
 def _check_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " k"]:
