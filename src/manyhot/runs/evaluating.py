@@ -78,6 +78,7 @@ def evaluate_run(
         logits,
         truth,
         kind="logits",
+        probs=bundle.decision.probs(logits),
         preds=bundle.decision.preds(logits),
         thresholds=bundle.decision.thresholds,
         train_counts=material.train_counts,

@@ -184,6 +184,7 @@ def _judge(ground: Ground, model: Classifier, decision: Decision) -> Evaluation:
         logits,
         truth,
         kind="logits",
+        probs=decision.probs(logits),
         preds=decision.preds(logits),
         thresholds=decision.thresholds,
         train_counts=ground.counts,
