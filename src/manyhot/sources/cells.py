@@ -1,6 +1,7 @@
 """One column a label: 1 is positive, 0 negative, and nothing unknown."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
@@ -48,24 +49,24 @@ def read_cells(
 
 def _read_column(column: Column, states: np.ndarray[tuple[int], np.dtype[np.uint8]], name: str, reader: Reader) -> None:
     values = column.to_list() if isinstance(column, ArrowColumn) else column
-    states[:] = np.fromiter(_codes_of(values), dtype=np.uint8, count=len(values))
+    states[:] = _codes_of(values)
     for row in np.flatnonzero(states == _STRANGE).tolist():
         value = values[row]
-        found = quote(value) if isinstance(value, str) else repr(value)
-        message = "a cell of a 0/1 column is none of 1 (positive), 0 (negative) and empty (unknown); mend it, or say "
-        message += "which column holds labels with label_column"
-        reader.fault(row, "cell-value", message, f"column {quote(name)} holds {found}")
         states[row] = _UNKNOWN
+        # NaN is how numbers say nothing.
+        if not isinstance(value, float) or not math.isnan(value):
+            found = quote(value) if isinstance(value, str) else repr(value)
+            message = "a cell of a 0/1 column is none of 1 (positive), 0 (negative) and empty (unknown); mend it, or "
+            message += "say which column holds labels with label_column"
+            reader.fault(row, "cell-value", message, f"column {quote(name)} holds {found}")
 
 
-def _codes_of(values: Iterable[object]) -> Iterable[int]:
-    for value in values:
-        try:
-            code = _CODES.get(value, _STRANGE)
-        except TypeError:
-            code = _STRANGE
-        # NaN, the one value that differs from itself, is how numbers say nothing.
-        yield _UNKNOWN if code == _STRANGE and value != value else code  # noqa: PLR0124
+def _codes_of(values: list[object]) -> list[int]:
+    try:
+        return [_CODES.get(value, _STRANGE) for value in values]
+    except TypeError:
+        # A list or an object of a JSON line, which has no hash.
+        return [_CODES.get(value, _STRANGE) if isinstance(value, Hashable) else _STRANGE for value in values]
 
 
 def _csr_of(states: np.ndarray[tuple[int, int], np.dtype[np.uint8]], state: int) -> Csr:

@@ -33,6 +33,7 @@ def read_folder_names(path: Path, options: SourceOptions, findings: FindingLog) 
     values: list[object] = []
     for row, name in enumerate(references):
         values.append(_labels_of(list(folders[name][has_splits:]), row, options.separator, reader))
+    _hint_at_separator({parts[-1] for parts in folders.values() if parts}, options.separator, reader)
     labels = assemble_labels(
         read_entries(values, reader), read_declared_names(path, findings), reader, unlisted=options.unlisted
     )
@@ -57,6 +58,12 @@ def _labels_of(parts: list[str], row: int, separator: str | None, reader: Reader
         reader.fault(row, "nested-folder", message)
         return []
     return parts[0].split(separator) if separator else [parts[0]]
+
+
+def _hint_at_separator(names: set[str], separator: str | None, reader: Reader) -> None:
+    if separator is None and len(names) > 1 and all("_" in name for name in names):
+        message = f"{reader.file}: every folder's name is one label; with separator='_' each part of it is one"
+        reader.findings.info("compound-names", message, quote(min(names)))
 
 
 def _report_empty_folders(scan: FolderScan, folders: dict[str, tuple[str, ...]], reader: Reader) -> None:

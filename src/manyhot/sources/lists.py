@@ -43,7 +43,7 @@ def read_text_column(column: ArrowColumn, name: str, delimiter: str | None, read
     texts = pc.utf8_trim_whitespace(pc.fill_null(column.array.cast(pa.large_string()), ""))
     filled = texts.filter(pc.not_equal(texts, ""))
     if delimiter is None:
-        if len(filled) and pc.all(pc.starts_with(filled, "[")).as_py():
+        if len(filled) and pc.all(pc.match_substring_regex(filled, r"(?s)^\[.*\]$")).as_py():
             return _read_json_lists(texts.to_pylist(), reader)
         _check_delimiter(ArrowColumn(filled), name, reader)
     parts = pc.split_pattern(texts, delimiter or DEFAULT_DELIMITER)

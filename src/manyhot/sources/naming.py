@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from manyhot.errors import did_you_mean
-from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace
-from manyhot.labels.sets import Unlisted
+from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace, Unlisted
 from manyhot.labels.space import name_fault
 from manyhot.sources.finding import MAX_EXAMPLES, FindingLog, quote
 from manyhot.sources.listing import Reader

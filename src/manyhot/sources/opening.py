@@ -116,7 +116,10 @@ def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Pat
     found = [path / f"labels{suffix}" for suffix in FORMATS if (path / f"labels{suffix}").is_file()]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        findings.error("two-label-files", f"{path}: there are several label files ({names}); name the one to read")
+        findings.error(
+            "two-label-files",
+            f"{path}: there are several label files ({names}); name the one to read, as in {found[0]}",
+        )
     return found[0] if found else None
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from manyhot.labels.sets import Unlisted
+from manyhot.labels import Unlisted
 
 
 @dataclass(frozen=True, kw_only=True)

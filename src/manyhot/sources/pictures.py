@@ -1,5 +1,6 @@
 """Which listed samples have a picture under the image folder, and which pictures nobody listed."""
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
@@ -14,7 +15,7 @@ def match_pictures(listing: Listing, scan: FolderScan, findings: FindingLog) -> 
     A row stays out if it was faulty before, repeats a picture, leads out of the folder, or has no picture.
     """
     for folder, reason in scan.unreadable.items():
-        message = f"{scan.root}: a folder cannot be listed; mend its permissions"
+        message = f"{scan.root}: a folder or file cannot be listed; mend its permissions or its name"
         findings.error("unreadable-folder", message, f"{quote(folder)}: {reason}")
     rows: dict[int, str] = {}
     first: dict[str, int] = {}
@@ -59,9 +60,15 @@ def _report_unusable(row: int, reference: str, listing: Listing, scan: FolderSca
         findings.error("backslash", f"{file}: a row parts folders with a backslash; write /", found)
     else:
         nearest = scan.nearest(reference)
-        hint = "" if nearest is None else f"; there is {quote(nearest)}"
+        hint = "" if nearest is None else f"; there is {_told_apart(nearest, reference)}"
         message = f"{file}: a row names a picture that is not in {root}; add it, mend the name or delete the row"
         findings.error("missing-file", message, f"{found}{hint}")
+
+
+def _told_apart(name: str, other: str) -> str:
+    """Return the name in quotes, spelt out where it looks like the other one."""
+    same = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
+    return f"{name!a}, which is written in another Unicode form" if same else quote(name)
 
 
 def _report_unlisted(listing: Listing, listed: Iterable[str], scan: FolderScan, findings: FindingLog) -> None:

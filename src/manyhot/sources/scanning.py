@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from manyhot.sources.text import is_unicode
+
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
 OTHER_PICTURE_SUFFIXES = frozenset({".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".dng"})
 
@@ -26,7 +28,7 @@ class FolderScan:
         files: Every file in it.
         outside: Links to files that lie outside of it, and where they lead.
         linked_folders: Links to folders.
-        unreadable: Folders that could not be listed, and why.
+        unreadable: Folders that could not be listed and names that are not UTF-8, and why.
     """
 
     root: Path
@@ -65,7 +67,7 @@ class FolderScan:
     def _index(self) -> dict[str, list[str]]:
         index: dict[str, list[str]] = {}
         for name in sorted(self.files):
-            for key in _keys(name):
+            for key in set(_keys(name)):
                 index.setdefault(key, []).append(name)
         return index
 
@@ -94,7 +96,9 @@ def scan_folder(root: Path) -> FolderScan:
 
 
 def _note(scan: FolderScan, entry: "os.DirEntry[str]", name: str, real_root: str, waiting: list[str]) -> None:
-    if entry.is_symlink():
+    if not is_unicode(name):
+        scan.unreadable[name] = "its name is not UTF-8"
+    elif entry.is_symlink():
         target = os.path.realpath(entry.path)
         if Path(target).is_dir():
             scan.linked_folders.add(name)

@@ -17,6 +17,7 @@ from manyhot.sources.listing import Listing, Places, Reader, read_splits
 from manyhot.sources.lists import DEFAULT_DELIMITER, read_list_column, read_text_column
 from manyhot.sources.naming import DeclaredNames, LabelPairs, assemble_labels
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.text import is_unicode
 
 REFERENCE_COLUMNS = (
     "reference", "file", "filename", "file_name", "path", "filepath", "file_path", "image", "image_path", "image_name",
@@ -154,9 +155,13 @@ def _texts(table: Table, name: str, reader: Reader) -> list[str | None] | None:
         column = column.to_list()
     texts: list[str | None] = []
     for row, value in enumerate(column):
-        if not isinstance(value, str) and value is not None:
+        text = value if isinstance(value, str) else None
+        if text is None and value is not None:
             reader.fault(row, "column-type", f"{quote(name)} is not text; put it in quotes", repr(value))
-        texts.append(value if isinstance(value, str) else None)
+        if text is not None and not is_unicode(text):
+            reader.fault(row, "encoding", f"{quote(name)} holds half a surrogate pair; mend the text", quote(text))
+            text = None
+        texts.append(text)
     return texts
 
 

@@ -49,3 +49,16 @@ def read_text(path: Path, findings: FindingLog) -> str | None:
         findings.error("empty-data", f"{path}: the file holds nothing but blanks; it needs at least one sample")
         return None
     return text
+
+
+def is_unicode(text: str) -> bool:
+    r"""Return whether a text can be written as UTF-8: half a surrogate pair cannot.
+
+    >>> is_unicode("é"), is_unicode("\udce9")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

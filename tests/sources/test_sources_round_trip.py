@@ -1,0 +1,136 @@
+"""Whatever labels a manifest holds, each format that can say them gives them back."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manyhot.labels import LabelSets, LabelSpace
+from manyhot.sources import Manifest, SourceOptions, open_source
+
+# Names to the letter, but for what the format itself uses: "|" and outer blanks in parted text.
+NAMES = st.one_of(
+    st.sampled_from(["N/A", "0012", "null", "true", "1e3", 'a"b', "a,b", "a;b", "é", "e\u0301", "[x]", "\u2028"]),
+    st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="|"), min_size=1, max_size=12),
+).filter(lambda name: name == name.strip())
+
+
+@st.composite
+def manifests(draw: st.DrawFn, *, three_states: bool = False) -> Manifest:
+    names = tuple(sorted(draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))))
+    num_samples = draw(st.integers(1, 7))
+    states = [0, 1, np.nan] if three_states else [0, 1]
+    cells = draw(
+        st.lists(st.sampled_from(states), min_size=num_samples * len(names), max_size=num_samples * len(names))
+    )
+    matrix = np.array(cells, dtype=np.float64).reshape(num_samples, len(names))
+    # A label that never occurs is not in a list of labels, so the space would be smaller when read back.
+    matrix[0, :] = 1
+    labels = LabelSets.from_dense(matrix, LabelSpace(names=names))
+    references = [f"{row:02}.jpg" for row in range(num_samples)]
+    splits = draw(st.one_of(st.none(), st.just([("train", "val", "test")[row % 3] for row in range(num_samples)])))
+    groups = [draw(st.sampled_from(["p1", "p|2", None])) for _ in references]
+    return Manifest.from_lists(Path(), references, labels, splits=splits, groups=groups)
+
+
+def lists_of(manifest: Manifest) -> list[list[str]]:
+    names = manifest.labels.space.names
+    rows = (manifest.labels.positives.row(row) for row in range(manifest.num_samples))
+    return [[names[label] for label in row] for row in rows]
+
+
+def records_of(manifest: Manifest) -> list[dict[str, object]]:
+    columns = zip(manifest.references(), lists_of(manifest), manifest.splits(), manifest.groups(), strict=True)
+    return [
+        {"file": reference, "labels": labels, "split": split, "group": group}
+        for reference, labels, split, group in columns
+    ]
+
+
+def write_delimited(manifest: Manifest, folder: Path, suffix: str, delimiter: str) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(["file", "labels", "split", "group"])
+    for record in records_of(manifest):
+        labels = record["labels"]
+        assert isinstance(labels, list)
+        writer.writerow([record["file"], "|".join(labels), record["split"] or "", record["group"] or ""])
+    (folder / f"labels{suffix}").write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def write_csv(manifest: Manifest, folder: Path) -> None:
+    write_delimited(manifest, folder, ".csv", ",")
+
+
+def write_tsv(manifest: Manifest, folder: Path) -> None:
+    write_delimited(manifest, folder, ".tsv", "\t")
+
+
+def write_json_lines(manifest: Manifest, folder: Path) -> None:
+    lines = [json.dumps(record, ensure_ascii=False) for record in records_of(manifest)]
+    (folder / "labels.jsonl").write_text("\n".join(lines), encoding="utf-8", newline="")
+
+
+def write_parquet(manifest: Manifest, folder: Path) -> None:
+    types = {"file": pa.string(), "labels": pa.list_(pa.string()), "split": pa.string(), "group": pa.string()}
+    pq.write_table(pa.Table.from_pylist(records_of(manifest), pa.schema(types)), folder / "labels.parquet")
+
+
+def write_json(manifest: Manifest, folder: Path) -> None:
+    content = dict(zip(manifest.references(), lists_of(manifest), strict=True))
+    (folder / "labels.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def read_back(manifest: Manifest, write: Callable[[Manifest, Path], None]) -> Manifest:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "images").mkdir()
+        for reference in manifest.references():
+            (folder / "images" / reference).write_bytes(b"")
+        write(manifest, folder)
+        # Said, so that labels with commas or brackets need no guess.
+        return open_source(folder, SourceOptions(delimiter="|"))
+
+
+@pytest.mark.parametrize("write", [write_csv, write_tsv, write_json_lines, write_parquet])
+def test_a_column_of_labels_gives_back_what_was_written(write):
+    @given(manifests())
+    @settings(max_examples=40, deadline=None)
+    def check(manifest: Manifest) -> None:
+        assert read_back(manifest, write).fingerprint == manifest.fingerprint
+
+    check()
+
+
+@given(manifests())
+@settings(max_examples=40, deadline=None)
+def test_labels_json_gives_back_what_was_written(manifest: Manifest):
+    plain = Manifest.from_lists(Path(), manifest.references(), manifest.labels)
+    assert read_back(plain, write_json).fingerprint == plain.fingerprint
+
+
+def write_cells(manifest: Manifest, folder: Path) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    # "File" and the like would be roles, not labels.
+    writer.writerow(["reference", "split", "group", *manifest.labels.space.names])
+    spelling = {0.0: "0", 1.0: "1"}
+    columns = (manifest.references(), manifest.splits(), manifest.groups(), manifest.labels.to_multi_hot().tolist())
+    for reference, split, group, cells in zip(*columns, strict=True):
+        writer.writerow([reference, split or "", group or "", *(spelling.get(cell, "") for cell in cells)])
+    (folder / "labels.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+@given(manifests(three_states=True))
+@settings(max_examples=60, deadline=None)
+def test_cells_give_back_all_three_states(manifest: Manifest):
+    assert read_back(manifest, write_cells).fingerprint == manifest.fingerprint
