@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 24, 34
 NUM_STEPS = 4
 
 
@@ -32,7 +32,7 @@ def plot_lines(lines: Sequence[Line], *, title: str, x_name: str) -> str:
         return f"<p>No history of {escape(title.lower())} was kept.</p>"
     x_axis = _Axis.over([x for line in shown for x, _ in line.points], LEFT, WIDTH - RIGHT)
     y_axis = _Axis.over([y for line in shown for _, y in line.points], HEIGHT - BOTTOM, TOP)
-    body = [*_grid(x_axis, y_axis, x_name)]
+    body = _grid(x_axis, y_axis, x_name)
     for index, line in enumerate(shown):
         places = " ".join(f"{x_axis.place(x):.1f},{y_axis.place(y):.1f}" for x, y in line.points)
         body.append(f'<polyline class="line{index % 4}" points="{places}"/>')
@@ -40,8 +40,12 @@ def plot_lines(lines: Sequence[Line], *, title: str, x_name: str) -> str:
             body.append(
                 f'<circle class="dot{index % 4}" cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="2.5"/>'
             )
-        name_y = TOP + 12 + 16 * index
-        body.append(f'<text class="name{index % 4}" x="{WIDTH - RIGHT - 4}" y="{name_y}">{escape(line.name)}</text>')
+    # Above the plot, where no line runs through it.
+    names = "".join(
+        f'<tspan class="name{index % 4}" dx="{14 if index else 0}">{escape(line.name)}</tspan>'
+        for index, line in enumerate(shown)
+    )
+    body.append(f'<text class="left" x="{WIDTH - RIGHT}" y="12">{names}</text>')
     start = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return "".join([start, *body, "</svg>"])
 

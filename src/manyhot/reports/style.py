@@ -21,7 +21,7 @@ td small { display: block; font-size: .8rem; line-height: 1.3; } code { font-siz
   background: linear-gradient(to right, var(--bar) calc(var(--share) * 100%), transparent 0); }
 svg { width: 100%; max-width: 46rem; height: auto; display: block; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); text-anchor: middle; }
-svg .left, svg [class^="name"] { text-anchor: end; } svg [class^="name"] { font-weight: 600; }
+svg .left { text-anchor: end; } svg [class^="name"] { font-weight: 600; }
 svg .grid { stroke: var(--line); } svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .line0 { stroke: var(--one); } .line1 { stroke: var(--two); } .line2 { stroke: var(--three); } .line3 { stroke: var(--four); }
 svg .name0, .dot0 { fill: var(--one); } svg .name1, .dot1 { fill: var(--two); }

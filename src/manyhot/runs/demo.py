@@ -14,7 +14,7 @@ from manyhot.sources import open_source
 
 log = logging.getLogger("manyhot")
 
-NUM_TRAIN = 12_000
+NUM_TRAIN = 14_000
 EPOCHS = 6
 # Pictures of val and of test for one of train.
 HELD_OUT_SHARE = 1 / 8
