@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64, Integer
 @no_type_check  # the tests' shape checks would stand in the compiler's way
 def assign_units(  # noqa: PLR0917 - numba knows no keyword-only arguments
     order: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " u+1"],
+    indptr: Int64[np.ndarray, " offsets"],
     ids: Integer[np.ndarray, " p"],
     amounts: Int64[np.ndarray, " p"],
     sizes: Int64[np.ndarray, " u"],

@@ -117,7 +117,7 @@ class Csr:
         """
         return Csr(offsets_of(self.indptr[rows + 1] - self.indptr[rows]), self.ids[self.positions(rows)])
 
-    def fill(self, dense: Shaped[np.ndarray, "rows l"], value: float) -> None:
+    def fill(self, dense: Shaped[np.ndarray, "rows l"], value: bool | float) -> None:
         """Write `value` into the (row, id) cells of a matrix, in place."""
         dense[self.row_ids(), self.ids] = value
 

@@ -139,7 +139,7 @@ class LabelSets:
         )
 
     @staticmethod
-    def from_dense(matrix: Num[np.ndarray, "n l"], space: LabelSpace) -> "LabelSets":
+    def from_dense(matrix: Num[np.ndarray, "n l"] | Bool[np.ndarray, "n l"], space: LabelSpace) -> "LabelSets":
         """Return label sets from a dense matrix: 1 is positive, 0 negative, NaN unknown.
 
         Whichever of negative and unknown is rarer is stored as the exceptions.

@@ -49,7 +49,7 @@ def split_samples(
 
     shares = _check_fractions(fractions)
     units = _single_units(sets) if groups is None else _grouped_units(sets, groups)
-    counts = np.bincount(units.ids, weights=units.amounts, minlength=sets.num_labels + 1)
+    counts = np.bincount(units.ids, weights=units.amounts, minlength=sets.num_labels + 1).astype(np.float64)
     order = np.random.default_rng(seed).permutation(len(units.sizes))
     rarest = np.minimum.reduceat(counts[units.ids], units.indptr[:-1]) if len(order) else np.zeros(0)
     order = order[np.lexsort((-units.sizes[order], rarest[order]))]
@@ -72,7 +72,7 @@ def split_samples(
 class _Units:
     """What is given to a part as a whole: samples, or groups of them. Samples without positives have an extra label."""
 
-    indptr: Int64[np.ndarray, " u+1"]
+    indptr: Int64[np.ndarray, " offsets"]
     ids: Integer[np.ndarray, " p"]
     amounts: Int64[np.ndarray, " p"]
     sizes: Int64[np.ndarray, " u"]
@@ -124,7 +124,7 @@ def _number_groups(groups: Shaped[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.int64, count=len(names))
 
 
-def _size_weight(counts: Float64[np.ndarray, " l+1"], num_samples: int) -> float:
+def _size_weight(counts: Float64[np.ndarray, " k"], num_samples: int) -> float:
     """Return how much the sizes of the parts count beside a label, whose gain is relative to its positives.
 
     At 1, a thousand labels that all round alike shift the sizes by hundreds of samples, which those that choose last
