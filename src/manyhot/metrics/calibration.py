@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from manyhot.metrics.bands import Bands, macro_figures
 from manyhot.metrics.figures import Figure, ratio_figure
 from manyhot.metrics.keys import NUM_KEYS, NUM_LOW_KEYS, score_keys, scores_of_bits, sortable_bits
-from manyhot.metrics.scores import Kind
+from manyhot.metrics.scores import Kind, read_block
 from manyhot.metrics.truth import Truth
 
 NUM_BINS = 15
@@ -35,7 +35,7 @@ class Predicted:
 
     def block(self, rows: slice) -> Float32[np.ndarray, "k l"]:
         """Return the values of a block of rows, as float32 and contiguous."""
-        return np.ascontiguousarray(self.values[rows], dtype=np.float32)
+        return read_block(self.values, rows).astype(np.float32, copy=False)
 
     def judge(
         self, values: Float64[np.ndarray, "*shape"], *, positive: bool

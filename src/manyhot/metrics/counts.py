@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num
 
+from manyhot.metrics.scores import read_block
 from manyhot.metrics.truth import Truth
 
 Decide = Callable[[slice], Bool[np.ndarray, "k l"]]
@@ -149,7 +150,7 @@ def decide_best(scores: Float[np.ndarray, "n l"], truth: Truth, count: int) -> D
     from manyhot.metrics.kernels import pick_best
 
     def decide(rows: slice) -> Bool[np.ndarray, "k l"]:
-        block = np.ascontiguousarray(scores[rows])
+        block = read_block(scores, rows)
         picked = np.zeros(block.shape, dtype=bool)
         pick_best(block, truth.known_rows(rows), count, picked)
         return picked

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int64
 from manyhot.metrics.counts import divide
 from manyhot.metrics.figures import Figure, mean_figure
 from manyhot.metrics.ranks import starts_of, tie_groups
+from manyhot.metrics.scores import read_block
 from manyhot.metrics.truth import Truth
 
 TOP_COUNTS = (1, 3, 5)
@@ -51,7 +52,7 @@ def rank_by_row(scores: Float[np.ndarray, "n l"], truth: Truth) -> RowRanks:
         offsets = truth.positives.indptr[rows.start : rows.stop + 1].astype(np.int64)
         own = slice(offsets[0], offsets[-1])
         kernels.rank_by_row(
-            np.ascontiguousarray(scores[rows]),
+            read_block(scores, rows),
             truth.known_rows(rows),
             offsets - offsets[0],
             truth.label_ids[own],

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from manyhot.metrics.keys import NUM_KEYS, score_keys
+from manyhot.metrics.scores import read_block
 from manyhot.metrics.truth import Truth
 
 
@@ -56,7 +57,7 @@ def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRan
     offsets = np.concatenate(([0], np.cumsum(truth.label_positives))).astype(np.int64)
     reached, equal = np.zeros((2, len(values)), dtype=np.int64)
     for rows in truth.row_blocks():
-        block = np.ascontiguousarray(scores[rows])
+        block = read_block(scores, rows)
         count_by_label(block, truth.known_rows(rows), values, offsets, reached, equal)
     return _ranks_from_counts(values, offsets, reached, equal, truth.label_known)
 
@@ -70,7 +71,7 @@ def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks
     starts = np.concatenate(([0], np.cumsum(in_bucket))).astype(np.int64)
     reached, equal = np.zeros((2, len(values)), dtype=np.int64)
     for rows in truth.row_blocks():
-        block = np.ascontiguousarray(scores[rows])
+        block = read_block(scores, rows)
         count_pooled(block, score_keys(block), truth.known_rows(rows), values, starts, reached, equal)
     offsets = np.array([0, len(values)], dtype=np.int64)
     return _ranks_from_counts(values, offsets, reached, equal, truth.label_known.sum(keepdims=True))

@@ -70,6 +70,14 @@ def read_preds(preds: Bool[np.ndarray, "n l"] | Bool[Tensor, "n l"], truth: Trut
     return array
 
 
+def read_block(scores: Float[np.ndarray, "n l"], rows: slice) -> Float[np.ndarray, "k l"]:
+    """Return a block of rows as the kernels take it: contiguous and writable, so that they are compiled once.
+
+    A view where the scores are so already; else a copy, no larger than the block.
+    """
+    return np.require(scores[rows], requirements=("C", "W"))
+
+
 def _to_array(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"]) -> Float[np.ndarray, "n l"]:
     if isinstance(scores, Tensor):
         tensor = scores.detach().cpu()
