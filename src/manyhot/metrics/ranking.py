@@ -26,7 +26,7 @@ class RowRanks:
         places: Place from 0 when the best label stands first, and of tied labels the lowest id.
     """
 
-    offsets: Int64[np.ndarray, " n+1"]
+    offsets: Int64[np.ndarray, " offsets"]
     known: Int64[np.ndarray, " n"]
     cells_at_or_above: Int64[np.ndarray, " p"]
     positives_at_or_above: Int64[np.ndarray, " p"]

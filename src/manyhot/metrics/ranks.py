@@ -26,7 +26,7 @@ class PositiveRanks:
         positives_above: Positives among the latter.
     """
 
-    offsets: Int64[np.ndarray, " l+1"]
+    offsets: Int64[np.ndarray, " offsets"]
     known: Int64[np.ndarray, " l"]
     cells_at_or_above: Int64[np.ndarray, " p"]
     cells_above: Int64[np.ndarray, " p"]
@@ -79,7 +79,7 @@ def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks
 
 def _ranks_from_counts(
     values: Float[np.ndarray, " p"],
-    offsets: Int64[np.ndarray, " l+1"],
+    offsets: Int64[np.ndarray, " offsets"],
     reached: Int64[np.ndarray, " p"],
     equal: Int64[np.ndarray, " p"],
     known: Int64[np.ndarray, " l"],
@@ -99,7 +99,7 @@ def _ranks_from_counts(
     )
 
 
-def starts_of(offsets: Int64[np.ndarray, " l+1"]) -> Bool[np.ndarray, " p"]:
+def starts_of(offsets: Int64[np.ndarray, " offsets"]) -> Bool[np.ndarray, " p"]:
     """Return which entries are the first of their label or row."""
     starts = np.zeros(int(offsets[-1]) + 1, dtype=bool)
     starts[offsets] = True
