@@ -21,11 +21,20 @@ def read_entries(values: Sequence[object], reader: Reader, *, delimiter: str | N
     flat: list[int] = []
     lengths = np.zeros(len(values), dtype=np.int64)
     first: dict[bool, int] = {}
+    plain: dict[object, int] = {}
     for row, value in enumerate(values):
+        known = _codes_of_list(value, plain)
+        if known is not None:
+            flat.extend(known)
+            lengths[row] = len(known)
+            continue
         keys = list(_keys_of(value, row, reader, delimiter))
         if keys:
             first.setdefault(isinstance(value, JsonObject), row)
-        flat.extend([codes.setdefault(key, len(codes)) for key in keys])
+        for key in keys:
+            flat.append(codes.setdefault(key, len(codes)))
+            if key[0] is None:
+                plain[key[1]] = codes[key]
         lengths[row] = len(keys)
     if len(first) == 2:
         for row in sorted(first.values()):
@@ -34,6 +43,16 @@ def read_entries(values: Sequence[object], reader: Reader, *, delimiter: str | N
             reader.fault(row, "mixed-entries", message, kind)
     row_ids = np.repeat(np.arange(len(values)), lengths)
     return LabelPairs(num_rows=len(values), row_ids=row_ids, codes=np.array(flat, dtype=np.int64), keys=list(codes))
+
+
+def _codes_of_list(value: object, plain: dict[object, int]) -> list[int] | None:
+    """Return the codes of a list whose labels were all seen before: nearly every row of a large file."""
+    if type(value) is not list:
+        return None
+    try:
+        return [plain[name] for name in value]
+    except (KeyError, TypeError):
+        return None
 
 
 def _keys_of(value: object, row: int, reader: Reader, delimiter: str | None) -> Iterator[LabelKey]:

@@ -152,7 +152,7 @@ def _texts(table: Table, name: str, reader: Reader) -> list[str | None] | None:
             message = f"{table.file}: column {quote(name)} is of type {column.kind}, not text; write it as text"
             reader.findings.error("column-type", message)
             return None
-        column = column.to_list()
+        return [value if isinstance(value, str) else None for value in column.to_list()]
     texts: list[str | None] = []
     for row, value in enumerate(column):
         text = value if isinstance(value, str) else None
