@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Num, Num
 
 from manyhot.metrics.keys import NUM_KEYS, score_keys
 from manyhot.metrics.scores import read_block
@@ -107,7 +107,7 @@ def starts_of(offsets: Int64[np.ndarray, " offsets"]) -> Bool[np.ndarray, " p"]:
 
 
 def tie_groups(
-    values: Float[np.ndarray, " p"], starts: Bool[np.ndarray, " p"]
+    values: Num[np.ndarray, " p"], starts: Bool[np.ndarray, " p"]
 ) -> tuple[Int64[np.ndarray, " p"], Int64[np.ndarray, " p"]]:
     """Return for each value the first and the last position of the run of equal values that it stands in."""
     fresh = starts.copy()
