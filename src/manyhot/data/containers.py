@@ -1,0 +1,171 @@
+"""What an image file says of itself before anything is decoded: format, size, EXIF, and whether it is all there."""
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+from manyhot.errors import ImageError
+
+ImageFormat = Literal["JPEG", "PNG", "WebP"]
+
+MAX_SCANS = 100
+"""Encoders write about ten scans; a few kilobytes with thousands of them keep a decoder busy for hours."""
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_OTHERS = (
+    (rb"GIF8", "GIF"),
+    (rb"BM", "BMP"),
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "TIFF"),
+    (rb"....ftyp(avif|avis)", "AVIF"),
+    (rb"....ftyp(heic|heix|mif1|msf1|hevc)", "HEIC"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb"%PDF", "PDF"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!doctype svg|<svg)", "SVG"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "an HTML page"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What stands around the pixels.
+
+    Args:
+        format: The format, by content: names of files do not count.
+        width: Pixels in a row, before any turning.
+        height: Rows.
+        exif: The EXIF block; empty where there is none.
+        pixels: The bytes to decode: the whole file, or a PNG without the chunks that do not shape pixels.
+        is_adobe: Whether a JPEG carries Adobe's marker: its CMYK values are then inverted.
+    """
+
+    format: ImageFormat
+    width: int
+    height: int
+    exif: bytes
+    pixels: bytes
+    is_adobe: bool = False
+
+
+def read_container(data: bytes) -> Container:
+    """Return what the file says of itself. Nothing is decoded, and no memory is taken that the header asks for.
+
+    Raises:
+        ImageError: If it is no JPEG, PNG or WebP, is cut off, or contradicts itself. The message names no file.
+
+    >>> read_container(b"GIF89a")
+    Traceback (most recent call last):
+    manyhot.errors.ImageError: is GIF; only JPEG, PNG and WebP are read: convert it
+    """
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            return _read_jpeg(data)
+        if data.startswith(_PNG_START):
+            return _read_png(data)
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return _read_webp(data)
+    except (struct.error, IndexError):
+        raise ImageError("is cut off; get it again from where it came from") from None
+    if not data:
+        raise ImageError("is empty; get it again from where it came from")
+    for pattern, name in _OTHERS:
+        if re.match(pattern, data[:512], re.DOTALL):
+            raise ImageError(f"is {name}; only JPEG, PNG and WebP are read: convert it")
+    raise ImageError(f"is no JPEG, PNG or WebP: it starts with {data[:8]!r}")
+
+
+def _read_jpeg(data: bytes) -> Container:
+    size: tuple[int, int] | None = None
+    exif, is_adobe = b"", False
+    marker, position = _next_marker(data, 2)
+    while marker != 0xDA:
+        (length,) = struct.unpack_from(">H", data, position)
+        payload = data[position + 2 : position + length]
+        if marker in _SOF_MARKERS and size is None:
+            height, width = struct.unpack_from(">HH", payload, 1)
+            size = width, height
+        elif marker == 0xE1 and payload.startswith(b"Exif\0\0") and not exif:
+            exif = payload
+        elif marker == 0xEE and payload.startswith(b"Adobe"):
+            is_adobe = True
+        marker, position = _next_marker(data, position + length)
+    if size is None:
+        raise ImageError("has no frame before its first scan; it is damaged")
+    # Inside a scan 0xFF is always followed by 0 unless it is a marker, so that this counts scans.
+    if data.count(b"\xff\xda", position) > MAX_SCANS:
+        raise ImageError(f"has more than {MAX_SCANS} scans; it is refused, for decoding it would take hours")
+    return Container(format="JPEG", width=size[0], height=size[1], exif=exif, pixels=data, is_adobe=is_adobe)
+
+
+def _next_marker(data: bytes, position: int) -> tuple[int, int]:
+    """Return the marker at a position, and where its contents start."""
+    if data[position] != 0xFF:
+        raise ImageError("has bytes where a marker should stand; it is damaged")
+    while data[position] == 0xFF:
+        position += 1
+    if data[position] == 0xD9:
+        raise ImageError("ends before its first scan; it is damaged")
+    return data[position], position + 1
+
+
+def _read_png(data: bytes) -> Container:
+    """Read chunk by chunk: text, profiles and animation are left out, since decoding them can only do harm."""
+    parts, exif = [_PNG_START], b""
+    position, kind = len(_PNG_START), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            raise ImageError(f"is cut off: {end - len(data):,} bytes are missing; get it again from where it came from")
+        if kind in _PNG_PIXEL_CHUNKS:
+            _check_crc(data, position, end)
+            parts.append(data[position:end])
+        elif kind == b"eXIf":
+            exif = data[position + 8 : end - 4]
+        position = end
+    if len(parts) < 3 or parts[1][4:8] != b"IHDR":
+        raise ImageError("does not start with its header; it is damaged")
+    width, height = struct.unpack_from(">II", parts[1], 8)
+    return Container(format="PNG", width=width, height=height, exif=exif, pixels=b"".join(parts))
+
+
+def _check_crc(data: bytes, position: int, end: int) -> None:
+    (expected,) = struct.unpack_from(">I", data, end - 4)
+    if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != expected:
+        raise ImageError("has a wrong checksum; it is damaged")
+
+
+def _read_webp(data: bytes) -> Container:
+    (length,) = struct.unpack_from("<I", data, 4)
+    if length + 8 > len(data):
+        missing = length + 8 - len(data)
+        raise ImageError(f"is cut off: {missing:,} bytes are missing; get it again from where it came from")
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width = 1 + int.from_bytes(data[24:27], "little")
+        height = 1 + int.from_bytes(data[27:30], "little")
+    elif kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif kind == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    else:
+        raise ImageError(f"starts with a chunk {kind!r}; it is damaged")
+    exif = _riff_chunk(data, b"EXIF") if kind == b"VP8X" else b""
+    return Container(format="WebP", width=width, height=height, exif=exif, pixels=data)
+
+
+def _riff_chunk(data: bytes, wanted: bytes) -> bytes:
+    position = 12
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if kind == wanted:
+            return data[position + 8 : position + 8 + length]
+        # Chunks start at even places.
+        position += 8 + length + length % 2
+    return b""

@@ -1,0 +1,175 @@
+"""The one way in for pictures: bytes nobody can trust become 8-bit RGB pixels, or an `ImageError`.
+
+JPEG goes through simplejpeg (it releases the interpreter's lock; its pixels are Pillow's), PNG and WebP through Pillow.
+Pillow's own `Image.open` is not used: which formats it tries, and when it warns, are global settings of the process.
+"""
+
+import io
+import stat
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from manyhot.data.containers import Container, read_container
+from manyhot.data.orientation import read_orientation, upright
+from manyhot.errors import ImageError
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused unless asked for: 100 million pixels take 300 MB decoded."""
+
+MAX_BYTES = 512 * 2**20
+"""Larger files are refused unread."""
+
+# What Pillow and simplejpeg raise on damaged data, found by mutating files; each is an exception of its own root.
+_DECODER_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the pixels of a JPEG, PNG or WebP file as 8-bit RGB, upright.
+
+    The format is told by content, never by name. Size is checked before anything is decoded, and the EXIF orientation
+    is applied. Grey and palette become RGB; CMYK is converted without a colour profile; 16 bits are divided by 256;
+    transparent parts lie on white; of an animation only the first picture counts. Profiles and gamma are ignored, as
+    nearly everywhere in training. Safe to call from several threads.
+
+    Args:
+        source: A file, or the bytes of one.
+        max_pixels: The largest number of pixels that is decoded.
+
+    Raises:
+        ImageError: Whatever is wrong, naming the file: missing, empty, cut off, damaged, too large, another format.
+
+    >>> white = io.BytesIO()
+    >>> Image.new("L", (3, 2), 255).save(white, "PNG")
+    >>> decode_image(white.getvalue()).shape
+    (2, 3, 3)
+    >>> decode_image(white.getvalue()[:-5])
+    Traceback (most recent call last):
+    manyhot.errors.ImageError: bytes in memory: is cut off; get it again from where it came from
+    """
+    try:
+        container = read_container(source if isinstance(source, bytes) else _read_file(source))
+        _check_size(container, max_pixels)
+        image = _decode(container)
+    except ImageError as error:
+        name = "bytes in memory" if isinstance(source, bytes) else source
+        raise ImageError(f"{name}: {error}") from error
+    return upright(image, read_orientation(container.exif))
+
+
+def _check_size(container: Container, max_pixels: int) -> None:
+    size = f"{container.width:,} × {container.height:,} pixels"
+    if container.width * container.height > max_pixels:
+        raise ImageError(f"has {size}; the limit is {max_pixels:,} (max_pixels)")
+    if not container.width * container.height:
+        raise ImageError(f"has {size}; it is damaged")
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        # A pipe or a device would be read for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("is a folder; name a file" if stat.S_ISDIR(status.st_mode) else "is no ordinary file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"has {status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("does not exist") from None
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ImageError(f"cannot be a file's name: {error}") from None
+
+
+def _decode(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        image = _decode_jpeg(container) if container.format == "JPEG" else _decode_with_pillow(container)
+    except _DECODER_ERRORS as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise ImageError(f"is a damaged {container.format}: {reason[0]}") from error
+    if image.shape != (container.height, container.width, 3):
+        raise ImageError(f"decodes to another size than its header says; it is a damaged {container.format}")
+    return image
+
+
+def _decode_jpeg(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        colours = simplejpeg.decode_jpeg_header(container.pixels)[2]
+    except ValueError:
+        # Rare ways of subsampling, which simplejpeg does not know.
+        return _decode_with_pillow(container)
+    # strict: what libjpeg would only warn of, such as missing data, leaves grey areas.
+    if colours in ("CMYK", "YCCK"):
+        return _rgb_of_cmyk(simplejpeg.decode_jpeg(container.pixels, "CMYK", strict=True), container.is_adobe)
+    return simplejpeg.decode_jpeg(container.pixels, "RGB", strict=True)
+
+
+def _rgb_of_cmyk(cmyk: UInt8[np.ndarray, "h w 4"], is_inverted: bool) -> UInt8[np.ndarray, "h w 3"]:
+    light = cmyk if is_inverted else 255 - cmyk
+    rgb = np.empty((*cmyk.shape[:2], 3), dtype=np.uint8)
+    black = light[..., 3].astype(np.uint16)
+    for channel in range(3):
+        rgb[..., channel] = (light[..., channel] * black + 127) // 255
+    return rgb
+
+
+def _decode_with_pillow(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+    with _open_with_pillow(container) as image:
+        image.load()
+        plain = _to_8_bits(image, container.pixels[24]) if container.format == "PNG" else image
+        if plain.has_transparency_data:
+            plain = _on_white(plain.convert("RGBA"))
+        # array, not asarray: what Pillow lends cannot be written to.
+        return np.array(plain.convert("RGB"))
+
+
+def _open_with_pillow(container: Container) -> ImageFile:
+    stream = io.BytesIO(container.pixels)
+    match container.format:
+        case "JPEG":
+            return JpegImageFile(stream)
+        case "PNG":
+            return PngImageFile(stream)
+        case "WebP":
+            return WebPImageFile(stream)
+
+
+def _to_8_bits(image: Image.Image, depth: int) -> Image.Image:
+    """Return a PNG's pixels and its transparent colour, if it has one, in 8 bits: Pillow leaves either as it stands."""
+    key: object = image.info.pop("transparency", None)
+    if image.mode == "I;16":
+        # The high byte, as Pillow takes of 16-bit colour; convert("L") would clip nearly all to white.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    match key:
+        case int() if image.mode == "L":
+            image.info["transparency"] = _to_byte(key, depth)
+        case tuple():
+            image.info["transparency"] = tuple(_to_byte(value, depth) for value in key)
+        case None:
+            pass
+        case _:
+            image.info["transparency"] = key
+    return image.convert("L") if image.mode == "1" else image
+
+
+def _to_byte(value: int, depth: int) -> int:
+    return (value >> 8 if depth == 16 else value * 255 // (2**depth - 1)) & 255
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    ground = Image.new("RGB", image.size, (255, 255, 255))
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
