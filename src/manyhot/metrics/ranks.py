@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Num, Num
+from jaxtyping import Bool, Float, Int64, Num
 
 from manyhot.metrics.keys import NUM_KEYS, score_keys
 from manyhot.metrics.scores import read_block
