@@ -1,0 +1,25 @@
+"""The whole job from Python: train on a folder, look at the figures, predict pictures."""
+
+from pathlib import Path
+
+import manyhot
+from manyhot.runs.digits import write_pictures
+
+if __name__ == "__main__":
+    # Stand-in for your own folder: real handwritten digits, composed into pictures, with a labels.csv.
+    write_pictures(Path("pictures"), {"train": 320, "val": 80, "test": 80}, seed=0)
+
+    run = manyhot.train("pictures", out="run", encoder="test_resnet", pretrained="none", image_size=32, epochs=2)
+
+    evaluation = run.evaluation
+    for name in ("map_macro", "f1_macro"):
+        figure = evaluation.figures[name]
+        baseline = evaluation.baselines["predict prevalence"][name]
+        print(
+            f"{name}: {figure.value:.3f} over {figure.defined} of {figure.total} labels; prevalence alone: {baseline}"
+        )
+
+    pictures = sorted(Path("pictures").rglob("*.png"))[:3]
+    predictions = run.predict(pictures)
+    for reference, labels in zip(predictions.references, predictions.labels(), strict=True):
+        print(reference, labels)
