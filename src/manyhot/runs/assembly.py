@@ -14,7 +14,6 @@ from torch import Tensor
 from manyhot.config import (
     AdamWConfig,
     BinaryCrossEntropyConfig,
-    EncoderConfig,
     HeadConfig,
     LinearHeadConfig,
     LossConfig,
@@ -85,23 +84,26 @@ def _head_spec(config: HeadConfig) -> HeadSpec:
             assert_never(config)
 
 
-def make_model(recipe: Recipe, spec: ModelSpec, counts: LabelCounts, space: LabelSpace) -> Classifier:
-    """Return the model to train: encoder weights as asked, head biases at the log-odds of each label's prevalence."""
+def make_model(recipe: Recipe, spec: ModelSpec) -> Classifier:
+    """Return the model with random weights by the recipe's seed, and the encoder frozen where the recipe says so."""
     torch.manual_seed(recipe.seed)
     model = build_model(spec)
-    load_pretrained(model, recipe.encoder)
-    odds = torch.from_numpy(log_odds(counts)).float()
-    weight = pos_weight(recipe.loss, counts, space)
-    initialise_head(model.head, odds if weight is None else odds + weight.log())
     if recipe.encoder.freeze:
         freeze_encoder(model)
     return model
 
 
-def load_pretrained(model: Classifier, config: EncoderConfig) -> None:
-    """Load the encoder's weights as the recipe says."""
-    choice = config.pretrained
-    load_encoder_weights(model.encoder, config.name, choice if choice in ("auto", "none") else Path(choice))
+def start_model(model: Classifier, recipe: Recipe, counts: LabelCounts, space: LabelSpace) -> None:
+    """Give a model the weights that training starts from.
+
+    The encoder's are those that the recipe names; the head's biases are the log-odds of each label's prevalence, shifted
+    by the loss's weight of positives, so that the first steps need not learn that most cells are negative.
+    """
+    choice = recipe.encoder.pretrained
+    load_encoder_weights(model.encoder, recipe.encoder.name, choice if choice in ("auto", "none") else Path(choice))
+    odds = torch.from_numpy(log_odds(counts)).float()
+    weight = pos_weight(recipe.loss, counts, space)
+    initialise_head(model.head, odds if weight is None else odds + weight.log())
 
 
 def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BinaryCrossEntropy:

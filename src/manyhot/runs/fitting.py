@@ -13,12 +13,15 @@ from manyhot.decisions import Decision, fit_decision
 from manyhot.errors import RunError, UsageError
 from manyhot.files import write_json
 from manyhot.labels.statistics import LabelCounts, count_cells
-from manyhot.metrics import Evaluation, evaluate, mean_average_precision
+from manyhot.metrics import Evaluation, evaluate
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
 from manyhot.runs import assembly
+from manyhot.runs.card import model_card
+from manyhot.runs.facts import describe_labels
 from manyhot.runs.options import source_options
+from manyhot.runs.reporting import write_report
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
 from manyhot.runs.splits import SPLITS, Splits, decide_splits, load_splits, save_splits
@@ -27,7 +30,7 @@ from manyhot.sources import Manifest, open_source
 from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.module import MultiLabelModule
-from manyhot.training.trainer import create_trainer
+from manyhot.training.trainer import create_trainer, fit
 
 log = logging.getLogger("manyhot")
 
@@ -100,6 +103,8 @@ def _resumed_ground(out: Path | None) -> Ground | None:
 
 def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) -> Ground:
     sizes = ", ".join(f"{split} {len(splits.rows(split)):,}" for split in SPLITS)
+    for line in describe_labels(manifest.labels).to_lines():
+        log.info("%s", line)
     log.info("splits: %s (%s)", sizes, splits.origin)
     counts = count_cells(manifest.labels.take(splits.rows("train")))
     return Ground(recipe=recipe, manifest=manifest, splits=splits, counts=counts, folder=folder)
@@ -126,7 +131,10 @@ def _new_folder(out: Path | None, data: Path) -> Path:
 def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
     recipe, manifest, splits = ground.recipe, ground.manifest, ground.splits
     space = manifest.labels.space
-    model = assembly.make_model(recipe, spec, ground.counts, space)
+    checkpoint = last_checkpoint(ground.folder)
+    model = assembly.make_model(recipe, spec)
+    if checkpoint is None:
+        assembly.start_model(model, recipe, ground.counts, space)
     train_loader = assembly.training_loader(recipe, manifest, splits.rows("train"))
     module = MultiLabelModule(
         model,
@@ -135,7 +143,6 @@ def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
             recipe.optimiser, steps_per_epoch=len(train_loader), epochs=recipe.training.epochs
         ),
         validation_truth=manifest.labels,
-        score=lambda scores, truth: mean_average_precision(scores, truth).value,
     )
     trainer = create_trainer(
         folder=ground.folder,
@@ -147,8 +154,7 @@ def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
         patience=recipe.training.patience,
         seed=recipe.seed,
     )
-    data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
-    trainer.fit(module, datamodule=data, ckpt_path=last_checkpoint(ground.folder))
+    fit(trainer, module, MultiLabelData(train_loader, _evaluation_loader(ground, "val")), checkpoint=checkpoint)
     load_weights(model, best_checkpoint(ground.folder))
     return model
 
@@ -213,5 +219,6 @@ def _save(ground: Ground, spec: ModelSpec, model: Classifier, decision: Decision
         evaluation=evaluation.to_dict(),
         card=model_card(ground.recipe, space, evaluation),
     )
+    write_report(ground.folder, evaluation, decision, ground.manifest.labels)
     # Last: its presence says that the run is finished.
     write_json(ground.folder / "metrics.json", evaluation.to_dict())

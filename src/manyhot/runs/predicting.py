@@ -2,23 +2,29 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
+from tqdm import tqdm
 
+from manyhot.data.augmentation import EvaluationTransform
+from manyhot.data.loading import PictureLoader
 from manyhot.errors import UsageError
 from manyhot.labels import LabelSpace
+from manyhot.runs.assembly import default_workers
+from manyhot.runs.scoring import best_device
 from manyhot.runs.writing import PredictedRows, check_format, write_predictions
+from manyhot.sources import list_pictures
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
 
 log = logging.getLogger("manyhot")
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 BATCH_SIZE = 64
 
 
@@ -43,3 +49,75 @@ class Predictions:
     def labels(self) -> list[list[str]]:
         """Return the names of the labels predicted for each picture; an empty list where there is none."""
         return [[self.space.names[index] for index in np.flatnonzero(row)] for row in self.preds]
+
+
+@dataclass(kw_only=True)
+class Written:
+    """What went into a file of predictions.
+
+    Args:
+        num_predicted: Pictures with a prediction.
+        failures: Pictures that could not be read, each with the reason.
+    """
+
+    num_predicted: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+
+def predict(run: "Run", inputs: Sequence[Path]) -> Predictions:
+    """Return the predictions for pictures, folders of pictures, and tables that name pictures.
+
+    A picture that cannot be read is listed in `failures` and does not stop the others. Holds 5 bytes a cell.
+
+    Raises:
+        UsageError: If there is no input, or one does not exist or holds no picture.
+    """
+    seen = Written()
+    batches = list(_predicted(run, inputs, seen))
+    width = len(run.bundle.space)
+    return Predictions(
+        references=tuple(reference for batch in batches for reference in batch.references),
+        space=run.bundle.space,
+        probs=np.concatenate([np.zeros((0, width), np.float32), *(batch.probs for batch in batches)]),
+        preds=np.concatenate([np.zeros((0, width), bool), *(batch.preds for batch in batches)]),
+        failures=tuple(seen.failures),
+    )
+
+
+def predict_to_file(run: "Run", inputs: Sequence[Path], out: Path) -> Written:
+    """Write predictions to a .csv, .jsonl or .parquet file, batch by batch, and return how many and what failed.
+
+    Raises:
+        UsageError: As `predict`, or if the file's ending is another; before any picture is read.
+    """
+    check_format(out)
+    written = Written()
+    write_predictions(out, run.bundle.space, _predicted(run, inputs, written))
+    return written
+
+
+def _predicted(run: "Run", inputs: Sequence[Path], seen: Written) -> Iterator[PredictedRows]:
+    paths = [path for item in inputs for path in list_pictures(item)]
+    if not paths:
+        raise UsageError("nothing to predict; name a picture, a folder of pictures, or a table that names pictures")
+    bundle, device = run.bundle, best_device()
+    model = bundle.model.eval().to(device)
+    loader = PictureLoader(
+        paths,
+        EvaluationTransform(bundle.spec.preprocessing.image_size),
+        batch_size=BATCH_SIZE,
+        num_workers=default_workers() if len(paths) > BATCH_SIZE else 0,
+    )
+    with tqdm(total=len(paths), desc="predicting", unit=" images", disable=None) as bar:
+        for batch in loader:
+            bar.update(len(batch.rows) + len(batch.failures))
+            seen.failures += [(str(paths[row]), reason) for row, reason in batch.failures]
+            if len(batch.rows):
+                with torch.inference_mode():
+                    logits = model(batch.images.to(device)).float().cpu().numpy()
+                seen.num_predicted += len(logits)
+                yield PredictedRows(
+                    references=[str(paths[row]) for row in batch.rows],
+                    probs=bundle.decision.probs(logits),
+                    preds=bundle.decision.preds(logits),
+                )
