@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,11 +82,9 @@ def read_container(data: bytes) -> Container:
 
 def _read_jpeg(data: bytes) -> Container:
     size: tuple[int, int] | None = None
-    exif, is_adobe = b"", False
-    marker, position = _next_marker(data, 2)
-    while marker != 0xDA:
-        (length,) = struct.unpack_from(">H", data, position)
-        payload = data[position + 2 : position + length]
+    exif, is_adobe, scans = b"", False, 2
+    for marker, start, end in _jpeg_segments(data):
+        payload = data[start + 4 : end]
         if marker in _SOF_MARKERS and size is None:
             height, width = struct.unpack_from(">HH", payload, 1)
             size = width, height
@@ -93,13 +92,35 @@ def _read_jpeg(data: bytes) -> Container:
             exif = payload
         elif marker == 0xEE and payload.startswith(b"Adobe"):
             is_adobe = True
-        marker, position = _next_marker(data, position + length)
+        scans = end
     if size is None:
         raise ImageError("has no frame before its first scan; it is damaged")
     # Inside a scan 0xFF is always followed by 0 unless it is a marker, so that this counts scans.
-    if data.count(b"\xff\xda", position) > MAX_SCANS:
+    if data.count(b"\xff\xda", scans) > MAX_SCANS:
         raise ImageError(f"has more than {MAX_SCANS} scans; it is refused, for decoding it would take hours")
     return Container(format="JPEG", width=size[0], height=size[1], exif=exif, pixels=data, is_adobe=is_adobe)
+
+
+def strip_jpeg(data: bytes) -> bytes:
+    """Return a JPEG without EXIF, profiles and comments: Pillow reads them on opening, and warns of what is odd."""
+    parts, scans = [data[:2]], 2
+    for marker, start, end in _jpeg_segments(data):
+        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
+            parts.append(data[start:end])
+        scans = end
+    return b"".join((*parts, data[scans:]))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment before the first scan; start is that of the marker's last 0xFF."""
+    position = 2
+    while True:
+        marker, position = _next_marker(data, position)
+        if marker == 0xDA:
+            return
+        (length,) = struct.unpack_from(">H", data, position)
+        yield marker, position - 2, position + length
+        position += length
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from manyhot.data.containers import Container, read_container
+from manyhot.data.containers import Container, read_container, strip_jpeg
 from manyhot.data.orientation import read_orientation, upright
 from manyhot.errors import ImageError
 
@@ -137,14 +137,13 @@ def _decode_with_pillow(container: Container) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _open_with_pillow(container: Container) -> ImageFile:
-    stream = io.BytesIO(container.pixels)
     match container.format:
         case "JPEG":
-            return JpegImageFile(stream)
+            return JpegImageFile(io.BytesIO(strip_jpeg(container.pixels)))
         case "PNG":
-            return PngImageFile(stream)
+            return PngImageFile(io.BytesIO(container.pixels))
         case "WebP":
-            return WebPImageFile(stream)
+            return WebPImageFile(io.BytesIO(container.pixels))
 
 
 def _to_8_bits(image: Image.Image, depth: int) -> Image.Image:
