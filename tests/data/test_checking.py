@@ -102,10 +102,10 @@ def test_unknown_cells_do_not_hide_a_constant_label():
 
 
 def test_names_that_differ_in_form_only_are_named():
-    names = ("Cat", "cat ", "caf\u00e9", "cafe\u0301", "dog")
+    names = ("Cat", "cat ", "\u00e9", "e\u0301", "dog")
     finding = by_name(check_labels(labelled([["dog"]], names)))["near-duplicate-label"]
     assert finding.count == 2
-    assert finding.examples == ("'Cat' and 'cat '", r"'caf\xe9' and 'cafe\u0301'")
+    assert finding.examples == ("'Cat' and 'cat '", r"'\xe9' and 'e\u0301'")
 
 
 def test_the_same_picture_in_two_splits_is_an_error(tmp_path):

@@ -40,7 +40,7 @@ def broken_lines(claim: str, content: str, name: str, *says: str) -> Broken:
 
 CASES = [
     # Encodings
-    broken_csv("latin-1", "file,labels\na.jpg,caf\xe9\n".encode("latin-1"), "encoding", "line 2", "0xe9 at position 21", "save the file as UTF-8"),
+    broken_csv("latin-1", "file,labels\na.jpg,xyz\xe9\n".encode("latin-1"), "encoding", "line 2", "0xe9 at position 21", "save the file as UTF-8"),
     broken_csv("UTF-16 with a mark", "file,labels\na.jpg,cat\n".encode("utf-16"), "encoding", "UTF-16", "save it as UTF-8"),
     broken_csv("UTF-16 without a mark", "file,labels\na.jpg,cat\n".encode("utf-16-le"), "encoding", "line 1", "NUL", "UTF-8"),
     broken_json("latin-1 in JSON", '{"a.jpg": ["é"]}'.encode("latin-1"), "encoding", "position 12", "save the file as UTF-8"),

@@ -87,11 +87,11 @@ class FindingLog:
         )
 
     def _add(self, severity: Severity, name: str, message: str, example: str | None) -> None:
-        key = (severity, name, message)
+        key = (severity, name, _on_one_line(message))
         self._counts[key] = self._counts.get(key, 0) + 1
         examples = self._examples.setdefault(key, [])
-        if example is not None and len(examples) < MAX_EXAMPLES and example not in examples:
-            examples.append(example)
+        if example is not None and len(examples) < MAX_EXAMPLES and _on_one_line(example) not in examples:
+            examples.append(_on_one_line(example))
 
 
 def quote(text: str) -> str:
@@ -101,3 +101,8 @@ def quote(text: str) -> str:
     'N/A' 120
     """
     return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text with line ends and other unprintable characters escaped: paths and types may hold any."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

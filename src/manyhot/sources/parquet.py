@@ -29,8 +29,8 @@ def read_parquet(path: Path, options: SourceOptions, findings: FindingLog) -> Li
                 return None
             data = file.read()
             data.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0]
         findings.error("unreadable-file", f"{path}: no sound Parquet file ({reason}); write it again")
         return None
 
