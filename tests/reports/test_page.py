@@ -125,7 +125,7 @@ def test_a_higher_value_stands_higher() -> None:
 
 def test_history_is_read_by_epoch_and_averages_what_repeats(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    path.write_text("epoch,step,train_loss,val_map_macro\n0,10,0.5,\n0,20,0.3,\n0,20,,0.7\n1,30,0.2,\n1,30,,0.8\n,,,\n")
+    path.write_text("epoch,step,train_loss,val_map_macro\n1,10,0.5,\n1,20,0.3,\n1,20,,0.7\n2,30,0.2,\n2,30,,nan\n,,,\n")
     lines = read_history(path)
     assert lines["train_loss"].points == ((1.0, 0.4), (2.0, 0.2))
-    assert lines["val_map_macro"].points == ((1.0, 0.7), (2.0, 0.8))
+    assert lines["val_map_macro"].points == ((1.0, 0.7),)

@@ -1,18 +1,19 @@
 """What was measured while training, from the CSV file that the run keeps."""
 
 import csv
+import math
 from pathlib import Path
 
 from manyhot.reports.plots import Line
 
-# Columns that say when, not what.
-AXES = ("epoch", "step")
+# Columns that say when and how fast, not how well.
+NOT_SHOWN = ("epoch", "step", "seconds", "images_per_s")
 
 
 def read_history(path: Path) -> dict[str, Line]:
-    """Return each measured column as a line over epochs, counted from 1; empty where there is no file.
+    """Return each measured column as a line over epochs; empty where there is no file.
 
-    Rows of the same epoch give its mean; empty cells and what is no number are left out.
+    Rows of the same epoch give its mean; empty cells and what is not finite are left out.
 
     >>> read_history(Path("no-such-file.csv"))
     {}
@@ -21,7 +22,7 @@ def read_history(path: Path) -> dict[str, Line]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    columns = [name for name in (rows[0] if rows else {}) if name not in AXES]
+    columns = [name for name in (rows[0] if rows else {}) if name not in NOT_SHOWN]
     lines = {name: Line(name=name, points=_points(rows, name)) for name in columns}
     return {name: line for name, line in lines.items() if line.points}
 
@@ -31,12 +32,13 @@ def _points(rows: list[dict[str, str]], name: str) -> tuple[tuple[float, float],
     for row in rows:
         epoch, value = _number(row.get("epoch")), _number(row.get(name))
         if epoch is not None and value is not None:
-            values.setdefault(epoch + 1, []).append(value)
+            values.setdefault(epoch, []).append(value)
     return tuple((epoch, sum(found) / len(found)) for epoch, found in sorted(values.items()))
 
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text or "")
+        value = float(text or "")
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
