@@ -296,6 +296,7 @@ def test_nan_is_refused_and_the_cell_named(as_sets):
             score(scores, as_sets(np.zeros((5, 3))), **options)
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 
 from manyhot.metrics.bands import Bands, macro_figures
 from manyhot.metrics.figures import Figure, ratio_figure
-from manyhot.metrics.keys import NUM_KEYS, NUM_LOW_KEYS, score_keys, scores_of_bits, sortable_bits
+from manyhot.metrics.keys import NUM_KEYS, NUM_LOW_KEYS, bucket_starts, score_keys, scores_of_bits, sortable_bits
 from manyhot.metrics.scores import Kind, read_block
 from manyhot.metrics.truth import Truth
 
@@ -100,10 +100,11 @@ def pooled_calibration_error(predicted: Predicted, truth: Truth) -> float:
     if total == 0:
         return math.nan
     edges = _pooled_edges(predicted, truth)
+    starts = bucket_starts(edges)
     sums = np.zeros((truth.num_samples, NUM_BINS))
     for rows in truth.row_blocks():
         values = predicted.block(rows)
-        sum_bins(values, predicted.probs(values), truth.known_rows(rows), edges, sums[rows])
+        sum_bins(values, score_keys(values), predicted.probs(values), truth.known_rows(rows), edges, starts, sums[rows])
     positives = predicted.values[truth.row_ids, truth.label_ids].astype(np.float32)
     found = np.bincount(np.searchsorted(edges, positives, side="left"), minlength=NUM_BINS)
     # Sums by row, rounded once at the end: independent of the order of the rows.

@@ -20,7 +20,7 @@ def count_by_label(
     scores: Float[np.ndarray, "n l"],
     known: Bool[np.ndarray, "n k"],
     values: Float[np.ndarray, " p"],
-    offsets: Int64[np.ndarray, " l+1"],
+    offsets: Int64[np.ndarray, " offsets"],
     reached: Int64[np.ndarray, " p"],
     equal: Int64[np.ndarray, " p"],
 ) -> None:
@@ -130,19 +130,24 @@ def count_within(
 @no_type_check
 def sum_bins(
     scores: Float[np.ndarray, "n l"],
+    keys: UInt32[np.ndarray, "n l"],
     probs: Float[np.ndarray, "n l"],
     known: Bool[np.ndarray, "n k"],
     edges: Float[np.ndarray, " e"],
-    sums: Float[np.ndarray, "n b"],
+    starts: Int64[np.ndarray, " b"],
+    sums: Float[np.ndarray, "n e+1"],
 ) -> None:
-    """Add the probabilities of each row's known cells to the bin of their score: the number of edges below it."""
+    """Add the probabilities of each row's known cells to the bin of their score: the number of edges below it.
+
+    `keys` and `starts` are as in `count_pooled`, with the edges in place of the positives.
+    """
     masked = known.shape[1] > 0
     for row in range(scores.shape[0]):
         for label in range(scores.shape[1]):
             if masked and not known[row, label]:
                 continue
-            score = scores[row, label]
-            low, high = 0, len(edges)
+            score, key = scores[row, label], keys[row, label]
+            low, high = starts[key], starts[key + 1]
             while low < high:
                 middle = (low + high) >> 1
                 if edges[middle] < score:
@@ -183,7 +188,7 @@ def pick_best(
 def rank_by_row(
     scores: Float[np.ndarray, "n l"],
     known: Bool[np.ndarray, "n k"],
-    offsets: Int64[np.ndarray, " n+1"],
+    offsets: Int64[np.ndarray, " offsets"],
     label_ids: Int64[np.ndarray, " p"],
     at_or_above: Int64[np.ndarray, " p"],
     above: Int64[np.ndarray, " p"],

@@ -1,7 +1,7 @@
 """Whole numbers that sort like float32 scores: their first bits cut all scores into buckets without a sort."""
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt32
+from jaxtyping import Float, Float32, Int64, UInt32
 
 KEY_BITS = 20
 NUM_KEYS = 1 << KEY_BITS
@@ -39,3 +39,9 @@ def score_keys(scores: Float[np.ndarray, "*shape"]) -> UInt32[np.ndarray, "*shap
     array([  2047, 264191, 524288, 784384, 1046528], dtype=uint32)
     """
     return sortable_bits(scores) >> (32 - KEY_BITS)
+
+
+def bucket_starts(values: Float[np.ndarray, " k"]) -> Int64[np.ndarray, " buckets"]:
+    """Return for each bucket, and one past the last, how many of the values stand in lower buckets."""
+    counts = np.bincount(score_keys(values), minlength=NUM_KEYS)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

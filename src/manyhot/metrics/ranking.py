@@ -40,7 +40,8 @@ class RowRanks:
     def sum_rows(self, values: Float[np.ndarray, " p"]) -> Float64[np.ndarray, " n"]:
         """Return the sum of the values of each row's positives."""
         rows = np.repeat(np.arange(len(self.known)), self.positives)
-        return np.bincount(rows, weights=values, minlength=len(self.known))
+        # astype: NumPy counts nothing at all in whole numbers.
+        return np.bincount(rows, weights=values, minlength=len(self.known)).astype(np.float64, copy=False)
 
 
 def rank_by_row(scores: Float[np.ndarray, "n l"], truth: Truth) -> RowRanks:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Num
 
-from manyhot.metrics.keys import NUM_KEYS, score_keys
+from manyhot.metrics.keys import bucket_starts, score_keys
 from manyhot.metrics.scores import read_block
 from manyhot.metrics.truth import Truth
 
@@ -67,8 +67,7 @@ def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks
     from manyhot.metrics.kernels import count_pooled
 
     values = np.sort(scores[truth.row_ids, truth.label_ids])
-    in_bucket = np.bincount(score_keys(values), minlength=NUM_KEYS)
-    starts = np.concatenate(([0], np.cumsum(in_bucket))).astype(np.int64)
+    starts = bucket_starts(values)
     reached, equal = np.zeros((2, len(values)), dtype=np.int64)
     for rows in truth.row_blocks():
         block = read_block(scores, rows)
