@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manyhot.files import sha256_of, write_atomically, write_json, write_text
+from manyhot.files import (
+    current_folder,
+    sha256_of,
+    write_atomically,
+    write_folder_atomically,
+    write_json,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -120,3 +127,103 @@ def test_checksum_is_that_of_the_whole_content(tmp_path: Path, size: int):
     content = np.random.default_rng(0).bytes(size)
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+# Writes generation 2 over generation 1 and kills itself at the given system call, or finishes if there are fewer.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from manyhot import files
+folder, last, exchanges = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "exchange"
+calls = 0
+def counted(function):
+    def wrapper(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return wrapper
+for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "open"):
+    setattr(os, name, counted(getattr(os, name)))
+files._exchange = counted(files._exchange) if exchanges else (lambda first, second: False)
+def write(new):
+    for name in ("a", "b"):
+        files.write_text(new / name, "2")
+files.write_folder_atomically(folder, ["a", "b"], write)
+"""
+
+
+def write_pair(folder: Path, text: str) -> None:
+    def write(new: Path) -> None:
+        for name in ("a", "b"):
+            write_text(new / name, text)
+
+    write_folder_atomically(folder, ["a", "b"], write)
+
+
+def read_pair(folder: Path) -> str:
+    folder = current_folder(folder)
+    assert names_in(folder) == ["a", "b"]
+    return (folder / "a").read_text() + (folder / "b").read_text()
+
+
+@pytest.mark.parametrize("way", ["exchange", "aside"])
+def test_folder_is_old_or_new_wherever_its_writer_is_killed(tmp_path: Path, way: str):
+    seen: list[str] = []
+    for last in range(1, 100):
+        folder = tmp_path / str(last) / "bundle"
+        folder.parent.mkdir()
+        write_pair(folder, "1")
+        done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(last), way], check=False).returncode == 0
+        seen.append(read_pair(folder))
+        write_pair(folder, "3")
+        assert read_pair(folder) == "33", "the next writer goes on from what the killed one left"
+        if done:
+            break
+    assert seen == sorted(seen)
+    assert seen[0] == "11"
+    assert seen[-1] == "22"
+
+
+def test_replaced_folder_leaves_nothing_beside_it(tmp_path: Path):
+    write_pair(tmp_path / "bundle", "1")
+    write_pair(tmp_path / "bundle", "2")
+    assert read_pair(tmp_path / "bundle") == "22"
+    assert names_in(tmp_path) == ["bundle"]
+
+
+def test_failed_writing_keeps_the_old_folder(tmp_path: Path):
+    write_pair(tmp_path / "bundle", "1")
+
+    def write_half(new: Path) -> None:
+        write_text(new / "a", "2")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder_atomically(tmp_path / "bundle", ["a", "b"], write_half)
+    assert read_pair(tmp_path / "bundle") == "11"
+    assert names_in(tmp_path) == ["bundle"]
+
+
+def test_empty_folder_is_taken(tmp_path: Path):
+    (tmp_path / "bundle").mkdir()
+    write_pair(tmp_path / "bundle", "1")
+    assert read_pair(tmp_path / "bundle") == "11"
+
+
+def test_folder_with_a_file_of_somebody_else_is_refused_and_kept(tmp_path: Path):
+    folder = tmp_path / "bundle"
+    write_pair(folder, "1")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds 'notes\.txt', which is not ours"):
+        write_pair(folder, "2")
+    assert names_in(folder) == ["a", "b", "notes.txt"]
+    assert (folder / "a").read_text() == "1"
+
+
+def test_file_in_the_place_of_the_folder_is_refused_and_kept(tmp_path: Path):
+    (tmp_path / "bundle").write_text("mine")
+    with pytest.raises(FileExistsError, match="is a file"):
+        write_pair(tmp_path / "bundle", "1")
+    assert (tmp_path / "bundle").read_text() == "mine"

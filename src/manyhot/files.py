@@ -3,11 +3,14 @@
 Whoever is interrupted leaves the old file or the new one, and at worst a `.manyhot-*` file beside it.
 """
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".manyhot-"
@@ -95,6 +98,97 @@ def sha256_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_folder_atomically(folder: Path, names: Collection[str], write: Callable[[Path], None]) -> None:
+    """Write a flat folder of files so that `current_folder` is the old folder or the new one, whenever we are killed.
+
+    On Linux the two change places in one step. Elsewhere the old one steps aside first, and `current_folder` finds it
+    there until the new one has its place.
+
+    Args:
+        folder: Absent, empty, or written by an earlier call with the same names; its parent must exist.
+        names: The files that `write` makes. Of an older folder these alone are deleted.
+        write: Writes the files into the empty folder that it is handed, which stands beside the final one.
+
+    Raises:
+        FileExistsError: If the folder holds anything else: it is not ours to delete.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as parent:
+    ...     folder = Path(parent, "bundle")
+    ...     write_folder_atomically(folder, ["a.txt"], lambda new: write_text(new / "a.txt", "done"))
+    ...     Path(folder, "a.txt").read_text()
+    'done'
+    """
+    folder = folder.resolve()
+    aside = _aside(folder)
+    if not folder.exists() and aside.exists():
+        aside.rename(folder)  # an earlier call was killed between its two renames
+    _refuse_foreign(folder, names)
+    temporary = folder.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
+    temporary.mkdir()
+    try:
+        write(temporary)
+        for path in temporary.iterdir():
+            flush_to_disk(path)
+        flush_to_disk(temporary)
+        _put_in_place(temporary, folder, aside, names)
+    finally:
+        # The new folder if something failed, the old one if not: only after the new one has its place.
+        remove_files(temporary, names)
+    remove_files(aside, names)
+
+
+def current_folder(folder: Path) -> Path:
+    """Return where the content of a folder stands that `write_folder_atomically` wrote: nearly always, right there."""
+    aside = _aside(folder.resolve())
+    return aside if aside.exists() and not folder.exists() else folder
+
+
+def remove_files(folder: Path, names: Collection[str]) -> None:
+    """Remove the named files of a folder, and the folder if nothing else is in it."""
+    if not folder.is_dir():
+        return
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{TEMPORARY_PREFIX}old-{folder.name}")
+
+
+def _refuse_foreign(folder: Path, names: Collection[str]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder}: is a file; choose another name for the folder")
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in names) if folder.exists() else []
+    if foreign:
+        raise FileExistsError(f"{folder}: holds {foreign[0]!r}, which is not ours to delete; choose another folder")
+
+
+def _put_in_place(new: Path, folder: Path, aside: Path, names: Collection[str]) -> None:
+    if folder.exists() and not _exchange(new, folder):
+        remove_files(aside, names)
+        folder.rename(aside)
+    if not folder.exists():
+        new.rename(folder)
+    flush_to_disk(folder.parent)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two paths change places in one step; False where the system or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    at_current_folder, exchange = -100, 2
+    if rename(at_current_folder, os.fsencode(first), at_current_folder, os.fsencode(second), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def temporary_beside(path: Path) -> Path:
