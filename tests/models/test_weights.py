@@ -45,9 +45,10 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path, capsys: pytest.Ca
     [
         ("a.safetensors", b"\x00" * 20, "cannot be read as safetensors"),
         ("a.safetensors", b"", "cannot be read as safetensors"),
-        ("a.pt", b"", "cannot be read as a torch file"),
-        ("a.pt", b"PK\x03\x04 cut off", "cannot be read as a torch file"),
-        ("a.pt", b"no weights at all", "a.pt"),
+        ("a.pt", b"", "is damaged"),
+        ("a.pt", b"PK\x03\x04 cut off", "is damaged"),
+        ("a.pt", b"no weights at all", "is damaged"),
+        ("a.pt", b"half a checkpoint", "is damaged"),
         ("a.onnx", b"x", "not '.onnx'"),
         ("missing.pt", None, "there is no such weights file"),
     ],

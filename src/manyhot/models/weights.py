@@ -1,7 +1,9 @@
 """Weights from a file: read without running code from it, and matched to an encoder tensor by tensor."""
 
 import inspect
+import struct
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,6 +19,8 @@ CONTAINERS = ("state_dict", "model", "model_state_dict")
 # What wrappers put before the encoder's own names; manyhot's bundles say "encoder.".
 PREFIXES = ("", "encoder.", "model.encoder.", "module.", "model.", "backbone.")
 SHOWN = 3
+# What torch.load raises on files that are cut off or overwritten: its unpickler follows whatever bytes it finds.
+DAMAGE = (AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError, struct.error)
 
 Weights = dict[str, Tensor]
 
@@ -46,16 +50,29 @@ def _read_safetensors(path: Path) -> Weights:
         raise ModelError(f"{path}: cannot be read as safetensors ({_first_line(error)}); fetch it again") from error
 
 
-def _read_torch(path: Path) -> Weights:
+def load_without_code(path: Path) -> object:
+    """Return what `torch.save` wrote, on the CPU, if it holds tensors and plain values only.
+
+    Raises:
+        ModelError: If the file is damaged, or would run code when loaded.
+    """
     try:
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # On bytes that are no pickle torch first doubts their version; the error that follows says enough.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ModelError(
-            f"{path}: holds more than tensors, and loading it could run code; "
-            "save its state_dict() alone, or as .safetensors"
+            f"{path}: is damaged, or holds more than tensors, and loading it could run code; "
+            "save a state_dict() alone, best as .safetensors"
         ) from error
-    except (EOFError, OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as a torch file ({_first_line(error)}); fetch it again") from error
+    except DAMAGE as error:
+        reason = _first_line(error) or type(error).__name__
+        raise ModelError(f"{path}: is damaged, it cannot be read as a torch file ({reason}); fetch it again") from error
+
+
+def _read_torch(path: Path) -> Weights:
+    loaded = load_without_code(path)
     for container in CONTAINERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(container), Mapping):
             loaded = loaded[container]
