@@ -68,7 +68,7 @@ CASES = [
     broken_csv("an empty label", "file,labels\na.jpg,cat||dog\nb.jpg,cat|\n", "label-name", "line 2", "line 3", "empty name", "mend the name"),
     broken_csv("another delimiter", 'file,labels\na.jpg,"cat,dog"\nb.jpg,cat\n', "unclear-delimiter", "column 'labels'", "1 rows hold ','", "delimiter=','"),
     broken_csv("a Python list", "file,labels\na.jpg,\"['cat', 'dog']\"\n", "json-syntax", "line 2", "line 1, column 2", 'write it as ["a", "b"]'),
-    broken_csv("no picture named", "file,labels\n,cat\na.jpg,dog\n", "empty-reference", "line 2", "'file' is empty", "delete the row"),
+    broken_csv("no picture named", "file,labels\n,cat\na.jpg,dog\n", "empty-reference", "line 2", "names no picture", "delete the row"),
     broken_csv("a control character", "file,labels\na.jpg,c\x07t\n", "label-name", "line 2", r"c\x07t", "control character"),
     broken_csv("a name of 10,000 letters", f"file,labels\na.jpg,{'x' * 10_000}\n", "label-name", "line 2", "10,000 characters", "at most 1,000"),
     # Splits
@@ -87,6 +87,7 @@ CASES = [
     broken_json("a leading zero", '{\n"a.jpg": [0012]}', "json-syntax", "line 2, column 12", "0012"),
     broken_json("a list", '[["a.jpg", ["cat"]]]', "json-shape", "{name: [label, …]}", "write one"),
     broken_json("a key twice", '{"a.jpg": ["cat"], "a.jpg": ["dog"]}', "duplicate-row", "key 'a.jpg'", "again", "delete the other"),
+    broken_json("an empty key", '{"": ["cat"], "a.jpg": ["cat"]}', "empty-reference", "key ''", "names no picture"),
     broken_json("a number as label", '{"a.jpg": ["cat", 12]}', "label-type", "key 'a.jpg': 12", "put it in quotes"),
     broken_json("NaN as label", '{"a.jpg": [NaN], "b.jpg": ["cat"]}', "label-type", "key 'a.jpg': NaN", "put it in quotes"),
     broken_json("a truth value as labels", '{"a.jpg": true}', "label-type", "key 'a.jpg': true", "put it in quotes"),

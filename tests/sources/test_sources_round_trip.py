@@ -12,15 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from manyhot.labels import LabelSets, LabelSpace
 from manyhot.sources import Manifest, SourceOptions, open_source
+from manyhot.sources.tables import LABEL_COLUMNS, REFERENCE_COLUMNS
 
 # Names to the letter, but for what the format itself uses: "|" and outer blanks in parted text.
 NAMES = st.one_of(
-    st.sampled_from(["N/A", "0012", "null", "true", "1e3", 'a"b', "a,b", "a;b", "é", "e\u0301", "[x]", "\u2028"]),
+    st.sampled_from(["N/A", "0012", "null", "true", "1e3", 'a"b', "a,b", "a;b", "é", "e\u0301", "[x]", "a\u2028b"]),
     st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="|"), min_size=1, max_size=12),
 ).filter(lambda name: name == name.strip())
 
@@ -133,7 +134,6 @@ def test_labels_json_gives_back_what_was_written(drawn: Parts):
 def write_cells(manifest: Manifest, folder: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    # "File" and the like would be roles, not labels.
     writer.writerow(["reference", "split", "group", *manifest.labels.space.names])
     spelling = {0.0: "0", 1.0: "1"}
     columns = (manifest.references(), manifest.splits(), manifest.groups(), manifest.labels.to_multi_hot().tolist())
@@ -145,5 +145,7 @@ def write_cells(manifest: Manifest, folder: Path) -> None:
 @given(parts(three_states=True))
 @settings(max_examples=60, deadline=None)
 def test_cells_give_back_all_three_states(drawn: Parts):
+    # Columns of these names are roles, not labels.
+    assume(not {name.casefold() for name in drawn.names} & {*REFERENCE_COLUMNS, *LABEL_COLUMNS, "split", "group"})
     manifest = drawn.manifest()
     assert read_back(manifest, write_cells).fingerprint == manifest.fingerprint

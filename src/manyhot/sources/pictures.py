@@ -34,6 +34,9 @@ def match_pictures(listing: Listing, scan: FolderScan, findings: FindingLog) -> 
         elif reference:
             first[reference] = row
             _report_unusable(row, reference, listing, scan, findings)
+        elif row not in listing.faulty:
+            message = f"{listing.file}: a row names no picture, for the name is empty; write it or delete the row"
+            findings.error("empty-reference", message, listing.place(row))
     _report_unlisted(listing, first, scan, findings)
     return rows
 

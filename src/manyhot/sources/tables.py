@@ -74,10 +74,6 @@ def read_table(
     labels = _labels_of(table, roles, declared, options, reader)
     if references is None or labels is None:
         return None
-    for row, reference in enumerate(references):
-        if not reference:
-            message = f"column {quote(roles.reference)} is empty; name the picture or delete the row"
-            reader.fault(row, "empty-reference", message)
     splits = None if roles.split is None else _texts(table, roles.split, reader)
     groups = None if roles.group is None else _texts(table, roles.group, reader)
     return Listing(
