@@ -29,7 +29,8 @@ types:
     pyright
 
 layers:
-    lint-imports --no-logo
+    # Its cache keeps imports of modules that were missing when it was written.
+    lint-imports --no-logo --no-cache
 
 spelling:
     codespell
