@@ -134,7 +134,7 @@ class TrainingConfig:
     epochs: int = 20
     """Times that every training sample is seen."""
     batch_size: int = 64
-    """Samples a step on each device."""
+    """Samples a step, over all devices together."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 autocast where the device has it in hardware, else fp32."""
     devices: int | None = None

@@ -92,7 +92,9 @@ def _read_value(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - t
 
 def _read_union(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - the type is the hint's
     choices: list[Any] = [choice for choice in get_args(hint) if choice is not types.NoneType]
-    sections = {get_args(get_type_hints(choice)["kind"])[0]: choice for choice in choices if is_dataclass(choice)}
+    sections: dict[str, Any] = {
+        get_args(get_type_hints(choice)["kind"])[0]: choice for choice in choices if is_dataclass(choice)
+    }
     if sections and isinstance(value, Mapping):
         kind = value.get("kind", next(iter(sections)))
         if kind not in sections:

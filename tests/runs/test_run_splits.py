@@ -90,8 +90,8 @@ def test_splits_survive_the_way_to_the_file_and_back(tmp_path):
 
 
 def test_a_missing_or_damaged_file_of_splits_is_named(tmp_path):
-    with pytest.raises(RunError, match="missing; is .* a run folder"):
+    with pytest.raises(RunError, match=r"missing; is .* a run folder"):
         load_splits(tmp_path)
     (tmp_path / "splits.parquet").write_bytes(b"PAR1 not at all")
-    with pytest.raises(RunError, match="splits.parquet: cannot be read"):
+    with pytest.raises(RunError, match=r"splits\.parquet: cannot be read"):
         load_splits(tmp_path)
