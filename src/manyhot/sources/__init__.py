@@ -1,6 +1,7 @@
 """Files, folders and tables become manifests: samples and their labels. Loads without torch."""
 
 from manyhot.sources.finding import Finding, FindingLog, Severity
+from manyhot.sources.inputs import list_pictures
 from manyhot.sources.manifest import SPLITS, Manifest, Split
 from manyhot.sources.opening import Reading, open_source, read_source
 from manyhot.sources.options import SourceOptions
@@ -16,6 +17,7 @@ __all__ = [
     "Severity",
     "SourceOptions",
     "Split",
+    "list_pictures",
     "open_source",
     "read_source",
     "scan_folder",

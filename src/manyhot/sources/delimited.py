@@ -9,25 +9,17 @@ import pyarrow as pa
 
 from manyhot.sources.columns import ArrowColumn
 from manyhot.sources.finding import FindingLog, quote
-from manyhot.sources.listing import Listing
-from manyhot.sources.naming import read_declared_names
-from manyhot.sources.options import SourceOptions
-from manyhot.sources.tables import Table, read_table
+from manyhot.sources.tables import Table
 from manyhot.sources.text import read_text
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 
 
-def read_delimited(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
-    """Return the samples of a CSV or TSV file, or None where it has no usable header; faults go to the findings."""
+def open_delimited(path: Path, findings: FindingLog) -> Table | None:
+    """Return the table of a CSV or TSV file, or None where it cannot be read; rows of another length are left out."""
     text = read_text(path, findings)
     if text is None:
         return None
-    table = _read_rows(text, path, findings)
-    return None if table is None else read_table(table, read_declared_names(path.parent, findings), options, findings)
-
-
-def _read_rows(text: str, path: Path, findings: FindingLog) -> Table | None:
     # newline="": csv itself knows all line ends, and those inside quotes belong to the value.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
     # One flat list of text: a list a row would cost more in garbage collection than in parsing.
@@ -38,34 +30,30 @@ def _read_rows(text: str, path: Path, findings: FindingLog) -> Table | None:
         header = next((row for row in reader if row), [])
         if not _header_is_sound(header, path, findings):
             return None
-        width = len(header)
         start = reader.line_num + 1
         for row in reader:
-            if len(row) == width:
+            if len(row) == len(header):
                 cells.extend(row)
                 starts.append(start)
             elif row:
-                message = (
-                    f"{path}: a row has another number of fields than the {width} of the first line; quote values "
-                )
-                message += "that hold the delimiter, and write every field"
+                message = f"{path}: a row has another number of fields than the {len(header)} of the first line; "
+                message += "quote values that hold the delimiter, and write every field"
                 findings.error("ragged-row", message, f"line {start}: {len(row)} fields")
             start = reader.line_num + 1
     except csv.Error as error:
         message = f"{path}: the row that starts at line {start} cannot be read: {error}; check its quotes"
         findings.error("csv-syntax", message)
         return None
+    return _table_of(path, header, cells, starts)
+
+
+def _table_of(path: Path, header: list[str], cells: list[str], starts: list[int]) -> Table:
     index = {name: position for position, name in enumerate(header)}
-
-    def column(name: str) -> ArrowColumn:
-        position = index[name]
-        return ArrowColumn(pa.array(cells[position::width], pa.large_string()))
-
     return Table(
         file=str(path),
         names=header,
         num_rows=len(starts),
-        column=column,
+        column=lambda name: ArrowColumn(pa.array(cells[index[name] :: len(header)], pa.large_string())),
         place=lambda row: f"line {starts[row]}",
     )
 

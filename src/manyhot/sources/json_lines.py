@@ -3,16 +3,13 @@
 from pathlib import Path
 
 from manyhot.sources.finding import FindingLog, quote
-from manyhot.sources.listing import Listing
-from manyhot.sources.naming import read_declared_names
-from manyhot.sources.options import SourceOptions
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
-from manyhot.sources.tables import Table, read_table
+from manyhot.sources.tables import Table
 from manyhot.sources.text import read_text
 
 
-def read_json_lines(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
-    """Return the samples of a file with a JSON object a line, or None where no line is one; faults go to the findings."""
+def open_json_lines(path: Path, findings: FindingLog) -> Table | None:
+    """Return the table of a file with a JSON object a line, or None where no line is one; other lines are left out."""
     text = read_text(path, findings)
     if text is None:
         return None
@@ -27,14 +24,13 @@ def read_json_lines(path: Path, options: SourceOptions, findings: FindingLog) ->
     if not rows:
         return None
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(
+    return Table(
         file=str(path),
         names=names,
         num_rows=len(rows),
         column=lambda name: [row.get(name) for row in rows],
         place=lambda row: f"line {lines[row]}",
     )
-    return read_table(table, read_declared_names(path.parent, findings), options, findings)
 
 
 def _parse(line: str, number: int, path: Path, findings: FindingLog) -> dict[str, object] | None:

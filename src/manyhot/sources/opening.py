@@ -8,29 +8,19 @@ from typing import TypeAlias
 import numpy as np
 
 from manyhot.errors import SourceError, did_you_mean
-from manyhot.sources.delimited import read_delimited
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.folder_names import read_folder_names
-from manyhot.sources.json_lines import read_json_lines
 from manyhot.sources.labels_json import read_labels_json
 from manyhot.sources.listing import Listing
 from manyhot.sources.manifest import Manifest
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.parquet import read_parquet
 from manyhot.sources.pictures import match_pictures
 from manyhot.sources.scanning import FolderScan, scan_folder
+from manyhot.sources.table_files import TABLE_FILES, read_table_file
 
 Format: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Listing | None]
 
-FORMATS: dict[str, Format] = {
-    ".json": read_labels_json,
-    ".csv": read_delimited,
-    ".tsv": read_delimited,
-    ".tab": read_delimited,
-    ".parquet": read_parquet,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-}
+FORMATS: dict[str, Format] = {".json": read_labels_json, **dict.fromkeys(TABLE_FILES, read_table_file)}
 """The reader of each kind of label file, by suffix; a folder without one is read by its folders' names."""
 
 IMAGE_FOLDER = "images"

@@ -7,14 +7,11 @@ import pyarrow as pa
 
 from manyhot.sources.columns import ArrowColumn
 from manyhot.sources.finding import FindingLog, quote
-from manyhot.sources.listing import Listing
-from manyhot.sources.naming import read_declared_names
-from manyhot.sources.options import SourceOptions
-from manyhot.sources.tables import Table, read_table
+from manyhot.sources.tables import Table
 
 
-def read_parquet(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
-    """Return the samples of a Parquet file, or None where it is no sound one; rows count from 1 in messages."""
+def open_parquet(path: Path, findings: FindingLog) -> Table | None:
+    """Return the table of a Parquet file, or None where it is no sound one; rows count from 1 in messages."""
     # Half the cost of `import pyarrow` again: only who reads Parquet pays it.
     import pyarrow.parquet as pq
 
@@ -38,11 +35,10 @@ def read_parquet(path: Path, options: SourceOptions, findings: FindingLog) -> Li
         chunks = data[name].chunks
         return ArrowColumn(pa.concat_arrays(chunks) if chunks else pa.array([], data[name].type))
 
-    table = Table(
+    return Table(
         file=str(path),
         names=names,
         num_rows=data.num_rows,
         column=column,
         place=lambda row: f"row {row + 1}",
     )
-    return read_table(table, read_declared_names(path.parent, findings), options, findings)

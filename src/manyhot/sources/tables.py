@@ -70,12 +70,12 @@ def read_table(
         findings.error("empty-data", f"{table.file}: the table has no rows; it needs at least one sample")
         return None
     reader = Reader(table.file, findings, table.place, set(table.faulty))
-    references = _texts(table, roles.reference, reader)
+    references = texts_of(table, roles.reference, reader)
     labels = _labels_of(table, roles, declared, options, reader)
     if references is None or labels is None:
         return None
-    splits = None if roles.split is None else _texts(table, roles.split, reader)
-    groups = None if roles.group is None else _texts(table, roles.group, reader)
+    splits = None if roles.split is None else texts_of(table, roles.split, reader)
+    groups = None if roles.group is None else texts_of(table, roles.group, reader)
     return Listing(
         file=table.file,
         references=[reference or "" for reference in references],
@@ -93,18 +93,11 @@ def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings
     Names are compared without regard to case. Where several columns could name the picture, the first of
     `REFERENCE_COLUMNS` does.
     """
-    columns = {name.strip().casefold(): name for name in reversed(names)}
-    for option, given in (("reference_column", options.reference_column), ("label_column", options.label_column)):
-        if given is not None and given not in names:
-            findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}")
-            return None
-    reference = options.reference_column or _first(columns, REFERENCE_COLUMNS)
+    columns = _by_folded_name(names)
+    if not _has_column(file, names, "label_column", options.label_column, findings):
+        return None
+    reference = find_reference_column(file, names, options.reference_column, findings)
     if reference is None:
-        findings.error(
-            "no-reference-column",
-            f"{file}: no column of the first line names the picture ({_listed(names)}); call one 'file', or say which "
-            f"with reference_column{_separator_hint(names)}",
-        )
         return None
     labels = options.label_column or _first(columns, LABEL_COLUMNS)
     split, group = columns.get(SPLIT_COLUMN), columns.get(GROUP_COLUMN)
@@ -121,6 +114,31 @@ def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings
             "ignored-column", f"{file}: a column is not used, since {quote(labels or '')} holds labels", quote(name)
         )
     return Roles(reference=reference, labels=labels, split=split, group=group, cells=others if labels is None else ())
+
+
+def find_reference_column(file: str, names: Sequence[str], given: str | None, findings: FindingLog) -> str | None:
+    """Return the column that names the picture, or None with an error in the findings."""
+    if not _has_column(file, names, "reference_column", given, findings):
+        return None
+    reference = given or _first(_by_folded_name(names), REFERENCE_COLUMNS)
+    if reference is None:
+        findings.error(
+            "no-reference-column",
+            f"{file}: no column of the first line names the picture ({_listed(names)}); call one 'file', or say which "
+            f"with reference_column{_separator_hint(names)}",
+        )
+    return reference
+
+
+def _has_column(file: str, names: Sequence[str], option: str, given: str | None, findings: FindingLog) -> bool:
+    if given is None or given in names:
+        return True
+    findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}")
+    return False
+
+
+def _by_folded_name(names: Sequence[str]) -> dict[str, str]:
+    return {name.strip().casefold(): name for name in reversed(names)}
 
 
 def _first(columns: dict[str, str], candidates: Sequence[str]) -> str | None:
@@ -140,7 +158,7 @@ def _separator_hint(names: Sequence[str]) -> str:
     return ""
 
 
-def _texts(table: Table, name: str, reader: Reader) -> list[str | None] | None:
+def texts_of(table: Table, name: str, reader: Reader) -> list[str | None] | None:
     """Return a column of text, or None with an error in the findings where the column as a whole is of another type."""
     column = table.column(name)
     if isinstance(column, ArrowColumn):

@@ -1,0 +1,79 @@
+"""Pictures to predict: named one by one, by a folder, or by a table or list that needs no labels."""
+
+from pathlib import Path
+
+from manyhot.errors import SourceError
+from manyhot.sources.finding import FindingLog
+from manyhot.sources.listing import Reader
+from manyhot.sources.opening import IMAGE_FOLDER
+from manyhot.sources.scanning import scan_folder
+from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
+from manyhot.sources.table_files import TABLE_FILES
+from manyhot.sources.tables import find_reference_column, texts_of
+from manyhot.sources.text import read_text
+
+
+def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Path]:
+    """Return the pictures that a path means, whether or not they can be opened.
+
+    A folder means every JPEG, PNG and WebP in it, at any depth, sorted; a table the files of its reference column; a
+    JSON file its keys or its list of names; any other file itself. Names in files start from `images` beside the file
+    where there is such a folder, else from the file's folder; absolute paths are taken as they are.
+
+    Raises:
+        SourceError: If there is no such path, or a table does not say which pictures it means.
+
+    >>> list_pictures(Path("nowhere.jpg"))
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: nowhere.jpg: there is no such file or folder; check the path
+    """
+    if path.is_dir():
+        return [path / name for name in scan_folder(path).pictures()]
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file or folder; check the path")
+    findings = FindingLog()
+    if path.suffix.lower() in TABLE_FILES:
+        names = _names_in_table(path, reference_column, findings)
+    elif path.suffix.lower() == ".json":
+        names = _names_in_json(path, findings)
+    else:
+        return [path]
+    if findings.has_errors:
+        raise SourceError("; and ".join(finding.line for finding in findings.findings() if finding.severity == "error"))
+    return [_root_of(path, names) / name for name in names]
+
+
+def _root_of(path: Path, names: list[str]) -> Path:
+    images = path.parent / IMAGE_FOLDER
+    return images if images.is_dir() and not all(name.startswith(f"{IMAGE_FOLDER}/") for name in names) else path.parent
+
+
+def _names_in_table(path: Path, reference_column: str | None, findings: FindingLog) -> list[str]:
+    table = TABLE_FILES[path.suffix.lower()](path, findings)
+    column = None if table is None else find_reference_column(table.file, table.names, reference_column, findings)
+    if table is None or column is None:
+        return []
+    reader = Reader(table.file, findings, table.place)
+    names = [name or "" for name in texts_of(table, column, reader) or []]
+    for row, name in enumerate(names):
+        if not name and row not in reader.faulty:
+            reader.fault(row, "empty-reference", "a row names no picture; write its name or delete the row")
+    return names
+
+
+def _names_in_json(path: Path, findings: FindingLog) -> list[str]:
+    text = read_text(path, findings)
+    if text is None:
+        return []
+    try:
+        value = parse_json(text)
+    except JsonFaultError as fault:
+        findings.error("json-syntax", f"{path}: {fault}; mend the JSON there")
+        return []
+    names: list[object] = [key for key, _ in value] if isinstance(value, JsonObject) else [value]
+    if isinstance(value, list) and not isinstance(value, JsonObject):
+        names = list(value)
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) < len(names):
+        findings.error("json-shape", f"{path}: expected a list of names, or an object whose keys are names; write one")
+    return texts

@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manyhot.errors import SourceError
+from manyhot.sources import list_pictures
+
+
+def test_a_folder_means_its_pictures_at_any_depth_and_nothing_else(write):
+    root = write({"b.jpg": b"", "x/a.PNG": b"", "notes.txt": b"", ".hidden.jpg": b""})
+    assert list_pictures(root) == [root / "b.jpg", root / "x/a.PNG"]
+
+
+def test_a_file_that_is_no_list_means_itself(write):
+    root = write({"picture": b"", "a.jpg": b""})
+    assert list_pictures(root / "picture") == [root / "picture"]
+    assert list_pictures(root / "a.jpg") == [root / "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("new.csv", "file,note\na.jpg,x\nlost.jpg,y\n"),
+        ("new.tsv", "file\na.jpg\nlost.jpg\n"),
+        ("new.jsonl", '{"file": "a.jpg"}\n{"file": "lost.jpg"}\n'),
+        ("new.json", '["a.jpg", "lost.jpg"]'),
+        ("labels.json", '{"a.jpg": ["cat"], "lost.jpg": []}'),
+    ],
+)
+def test_a_list_without_labels_means_the_pictures_it_names(write, name, content):
+    root = write({name: content, "images/a.jpg": b""})
+    assert list_pictures(root / name) == [root / "images/a.jpg", root / "images/lost.jpg"]
+
+
+def test_names_start_from_the_list_where_there_is_no_image_folder(write, tmp_path):
+    elsewhere = tmp_path / "c.jpg"
+    root = write({"new.json": json.dumps(["x/a.jpg", str(elsewhere)])})
+    assert list_pictures(root / "new.json") == [root / "x/a.jpg", elsewhere]
+
+
+def test_another_column_names_the_pictures_where_given(write):
+    root = write({})
+    root.mkdir()
+    pq.write_table(pa.table({"Image Index": ["a.jpg"], "name": ["Ann"]}), root / "new.parquet")
+    assert list_pictures(root / "new.parquet", reference_column="Image Index") == [root / "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("new.csv", "a,b\n1,2\n", "reference_column"),
+        ("new.csv", "file,b\n,2\n", "line 2"),
+        ("new.json", "[1]", "expected a list of names"),
+        ("new.json", '"a.jpg', "line 1, column 1"),
+        ("new.jsonl", '{"file": 1}', "line 1"),
+        ("new.csv", "", "the file is empty"),
+    ],
+)
+def test_a_list_that_names_no_pictures_ends_in_one_line(write, name, content, says):
+    root = write({name: content})
+    with pytest.raises(SourceError, match=says) as caught:
+        list_pictures(root / name)
+    assert str(root / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_not_there_is_named():
+    with pytest.raises(SourceError, match=r"nowhere: there is no such file or folder"):
+        list_pictures(Path("nowhere"))
