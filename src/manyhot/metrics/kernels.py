@@ -1,4 +1,4 @@
-"""Loops over cells, compiled by numba at first use and cached on disk; import this inside functions only.
+"""Loops over cells, compiled by numba at first use; import this inside functions only.
 
 Every kernel takes a block of rows, adds to counts that the caller keeps, and releases the GIL. `known` has the block's
 shape, or no columns at all where every cell is known. `no_type_check` keeps the tests' shape checks out of the
@@ -11,10 +11,11 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt32
-from numba import njit
+
+from manyhot.metrics.compiling import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def count_by_label(
     scores: Float[np.ndarray, "n l"],
@@ -54,7 +55,7 @@ def count_by_label(
             equal[low - 1] += score == values[low - 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def count_pooled(
     scores: Float[np.ndarray, "n l"],
@@ -94,7 +95,7 @@ def count_pooled(
                 equal[low - 1] += score == values[low - 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def count_buckets(
     keys: UInt32[np.ndarray, "n l"], known: Bool[np.ndarray, "n k"], counts: Int64[np.ndarray, " b"]
@@ -107,7 +108,7 @@ def count_buckets(
                 counts[keys[row, label]] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def count_within(
     bits: UInt32[np.ndarray, "n l"],
@@ -126,7 +127,7 @@ def count_within(
                 counts[slot, bits[row, label] % width] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def sum_bins(
     scores: Float[np.ndarray, "n l"],
@@ -157,7 +158,7 @@ def sum_bins(
             sums[row, low] += probs[row, label]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def pick_best(
     scores: Float[np.ndarray, "n l"], known: Bool[np.ndarray, "n k"], count: int, picked: Bool[np.ndarray, "n l"]
@@ -183,7 +184,7 @@ def pick_best(
             picked[row, best[place]] = True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def rank_by_row(
     scores: Float[np.ndarray, "n l"],
@@ -218,7 +219,7 @@ def rank_by_row(
         _rank_cells(cells[:size], places[ids], at_or_above[own], above[own], before[own])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def _rank_cells(
     cells: Float[np.ndarray, " m"],
@@ -246,7 +247,7 @@ def _rank_cells(
         above[index] = higher
 
 
-@njit(cache=True, nogil=True)
+@compiled
 @no_type_check
 def _rank_many(
     cells: Float[np.ndarray, " m"],
