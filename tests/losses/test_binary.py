@@ -157,10 +157,10 @@ def test_weights_from_counts_balance_positives_and_negatives():
 def test_weights_from_counts_have_a_smallest_and_a_largest():
     counts = LabelCounts(positives=np.array([1, 100, 0, 0]), known=np.array([100_000, 100, 100, 0]))
     assert pos_weight_from_counts(counts).tolist() == pytest.approx([100, 0.01, 1, 1])
-    assert pos_weight_from_counts(counts, maximum=7).tolist() == pytest.approx([7, 1 / 7, 1, 1])
+    assert pos_weight_from_counts(counts, maximum=7.0).tolist() == pytest.approx([7, 1 / 7, 1, 1])
 
 
-@pytest.mark.parametrize("maximum", [0.5, -1, NAN, float("inf")])
+@pytest.mark.parametrize("maximum", [0.5, -1.0, NAN, float("inf")])
 def test_the_largest_weight_is_a_number_from_one(maximum: float):
     with pytest.raises(UsageError, match="it must be a number from 1"):
         pos_weight_from_counts(LabelCounts(positives=np.array([1]), known=np.array([2])), maximum=maximum)

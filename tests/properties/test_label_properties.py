@@ -38,7 +38,9 @@ def test_taking_twice_is_taking_the_taken(rows: list[list[int]], data: st.DataOb
     indices = st.lists(st.integers(0, max(len(rows) - 1, 0)), max_size=10 if rows else 0)
     first = np.array(data.draw(indices), dtype=np.int64)
     taken = csr.take(first)
-    assert [taken.row(row).tolist() for row in range(taken.num_rows)] == [csr.row(row).tolist() for row in first]
+    assert [taken.row(row).tolist() for row in range(taken.num_rows)] == [
+        csr.row(row).tolist() for row in first.tolist()
+    ]
     backwards = np.arange(len(first))[::-1]
     assert taken.take(backwards).ids.tolist() == csr.take(first[backwards]).ids.tolist()
 
