@@ -1,0 +1,48 @@
+import logging
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from manyhot.training.history import EpochRecord
+from manyhot.training.progress import duration, epoch_line
+from manyhot.training.trainer import fit
+
+
+def test_without_a_terminal_there_is_one_line_an_epoch(
+    tiny: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "manyhot"):
+        fit(tiny.tiny_trainer(tmp_path), tiny.tiny_module(), tiny.tiny_data())
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3
+    pattern = r"epoch {}/3: train loss \d\.\d{{4}}, val map_macro \d\.\d{{4}}, [\d,]+ images/s, {}"
+    assert re.fullmatch(pattern.format(1, r"\d+ s left"), lines[0])
+    assert re.fullmatch(pattern.format(3, "done"), lines[2])
+
+
+def test_on_a_terminal_there_is_one_bar_for_the_whole_training(
+    tiny: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fit(tiny.tiny_trainer(tmp_path), tiny.tiny_module(), tiny.tiny_data())
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1  # the bar stays in its line until it is closed
+    last = written.rstrip("\n").split("\r")[-1]
+    assert re.search(
+        r"epoch 3/3 100% \|.*\| \d\d:\d\d gone, 00:00 left, loss .*, val map_macro .*, [\d,]+ images/s", last
+    )
+
+
+def test_an_undefined_figure_is_called_so() -> None:
+    record = EpochRecord(
+        epoch=2, step=9, train_loss=0.5, val_map_macro=float("nan"), lr=0.1, images_per_s=1.0, seconds=3.0
+    )
+    assert "val map_macro undefined" in epoch_line(record, num_epochs=2, left_s=0.0)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0 s"), (89.5, "90 s"), (90.0, "2 min"), (3_600.0, "1 h 0 min")])
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
