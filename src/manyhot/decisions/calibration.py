@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64
 
 from manyhot.decisions.cells import Cells
 from manyhot.decisions.likelihood import Posterior, offset_variance
+from manyhot.errors import BundleError
 from manyhot.labels import LabelSets
 
 _MAX_STEPS = 50
@@ -55,7 +56,14 @@ class Calibration:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Calibration":
-        """Return the calibration that `to_dict` wrote."""
+        """Return the calibration that `to_dict` wrote.
+
+        Raises:
+            BundleError: If there is a field that this version does not know: leaving it out would change probabilities.
+        """
+        unknown = sorted(data.keys() - {"scale", "shift", "offsets"})
+        if unknown:
+            raise BundleError(f"decision: this version does not know the calibration's field {unknown[0]!r}")
         offsets: Sequence[float] = data["offsets"]
         return Calibration(
             scale=float(data["scale"]), shift=float(data["shift"]), offsets=np.array(offsets, dtype=float)

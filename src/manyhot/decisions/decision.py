@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from manyhot.decisions.calibration import Calibration
 from manyhot.decisions.cells import check_finite
-from manyhot.errors import BundleError, ScoreError, did_you_mean
+from manyhot.errors import BundleError, ScoreError, UsageError, did_you_mean
 
 Rule = Literal["plug-in", "best-f", "global", "half"]
 
@@ -54,8 +54,6 @@ class Decision:
             raise BundleError("decision: a number of the calibration is not finite")
         if self.calibration.scale <= 0 or self.beta <= 0 or not (self.thresholds >= 0).all():
             raise BundleError("decision: scale and beta must be above 0, thresholds at least 0")
-        if self.rule not in get_args(Rule):
-            raise BundleError(f"decision: rule {self.rule!r} is unknown{did_you_mean(self.rule, get_args(Rule))}")
 
     @property
     def num_labels(self) -> int:
@@ -122,16 +120,34 @@ class Decision:
         for name in data:
             if name not in known:
                 raise BundleError(f"decision: this version does not know the field {name!r}{did_you_mean(name, known)}")
+        if not isinstance(data.get("calibration", {}), Mapping):
+            raise BundleError("decision: the calibration makes no sense, it must be a table of fields")
         try:
-            thresholds = [math.inf if value is None else float(value) for value in data["thresholds"]]
             return Decision(
                 calibration=Calibration.from_dict(data["calibration"]),
-                thresholds=np.array(thresholds, dtype=np.float64),
+                thresholds=np.array([math.inf if value is None else float(value) for value in data["thresholds"]]),
                 reasons=tuple(str(reason) for reason in data["reasons"]),
-                rule=data["rule"],
+                rule=rule_named(str(data["rule"])),
                 beta=float(data["beta"]),
             )
         except KeyError as error:
             raise BundleError(f"decision: lacks the field {error}") from None
-        except (TypeError, ValueError) as error:
-            raise BundleError(f"decision: a field is of another type than expected ({error})") from None
+        except (TypeError, ValueError, UsageError) as error:
+            raise BundleError(f"decision: a field makes no sense ({error})") from None
+
+
+def rule_named(name: str) -> Rule:
+    """Return the rule of that name.
+
+    Raises:
+        UsageError: If there is none.
+
+    >>> rule_named("plug-in")
+    'plug-in'
+    """
+    for rule in get_args(Rule):
+        if rule == name:
+            return rule
+    raise UsageError(
+        f"rule is {name!r}; it must be one of {', '.join(get_args(Rule))}{did_you_mean(name, get_args(Rule))}"
+    )

@@ -1,15 +1,15 @@
 """From validation logits and their truth to a decision, with a reason for each threshold."""
 
-from typing import assert_never, get_args
+from typing import assert_never
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from manyhot.decisions.calibration import Calibration, calibrate
 from manyhot.decisions.cells import Cells
-from manyhot.decisions.decision import Decision, Rule
+from manyhot.decisions.decision import Decision, Rule, rule_named
 from manyhot.decisions.thresholds import plug_in_thresholds, search, search_pooled
-from manyhot.errors import UsageError, did_you_mean
+from manyhot.errors import UsageError
 from manyhot.labels import LabelSets
 
 # Measured in docs/decisions/0006: below twenty positives a label's own best threshold loses to the shared rule.
@@ -53,12 +53,9 @@ def fit_decision(
     >>> decision.reasons
     ('threshold 0.5: F*/2 on 100 validation positives', 'never predicted: no validation positives')
     """
-    if rule not in get_args(Rule):
-        raise UsageError(
-            f"rule is {rule!r}; it must be one of {', '.join(get_args(Rule))}" + did_you_mean(rule, get_args(Rule))
-        )
     if not 0 < beta < np.inf:
         raise UsageError(f"beta is {beta!r}; it must be above 0")
+    rule = rule_named(rule)
     cells = Cells.of(logits, truth)
     if rule == "half":
         return _half(truth.num_labels, beta)
