@@ -74,8 +74,7 @@ def fit_calibration(logits: Float[np.ndarray, "n l"], truth: LabelSets) -> Calib
     """Return the calibration of highest posterior probability on the known cells; the identity without positives.
 
     The variance of the offsets is estimated from the labels themselves, by expectation-maximisation in step with
-    Newton's method. With a single label there is no offset beside the shift. Takes one pass over the cells a step, about
-    fifteen in all.
+    Newton's method. With a single label there is no offset beside the shift. Takes about ten passes over the cells.
 
     Raises:
         ScoreError: If shapes disagree, there is no sample, or a logit is not finite.

@@ -14,6 +14,8 @@ SHIFT_PRIOR = 100.0
 # Logits that rank worse than chance get this scale: next to no information, but their order stays.
 SMALLEST_SCALE = 1e-3
 _MAX_HALVINGS = 12
+_MAX_ROUNDS = 1_000
+_SMALLEST_VARIANCE, _LARGEST_VARIANCE = 1e-4, 100.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,12 +175,22 @@ class Posterior:
 
 
 def offset_variance(parameters: Parameters, moments: Moments, variance: float) -> float:
-    """Return the variance of the offsets that explains them best: one step of expectation-maximisation."""
+    """Return the variance of the offsets that explains them best, by expectation-maximisation to its end.
+
+    Each label's likelihood is taken as the parabola that Newton's step takes it for, so no pass over cells is needed.
+    """
     seen = moments.weight > 0
     if not seen.any():
         return variance
-    spread = parameters.offsets[seen] ** 2 + 1.0 / (moments.weight[seen] + 1.0 / variance)
-    return max(float(spread.mean()), 1e-4)
+    weight = moments.weight[seen]
+    evidence = weight * parameters.offsets[seen] + moments.error[seen]
+    for _ in range(_MAX_ROUNDS):
+        precision = weight + 1.0 / variance
+        previous, variance = variance, float(((evidence / precision) ** 2 + 1.0 / precision).mean())
+        variance = min(max(variance, _SMALLEST_VARIANCE), _LARGEST_VARIANCE)
+        if abs(variance - previous) <= 1e-7 * previous:
+            break
+    return variance
 
 
 def _log_posterior(parameters: Parameters, moments: Moments, variance: float) -> float:
