@@ -1,6 +1,6 @@
 """What a loss is, and how the losses of cells become one number, on one process or many."""
 
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -12,6 +12,7 @@ from manyhot.targets import SparseTargets
 Reduction = Literal["mean", "sample_mean", "sum"]
 
 
+@runtime_checkable
 class Loss(Protocol):
     """Logits and targets to a scalar: what a training step minimises.
 

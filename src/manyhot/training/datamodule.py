@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 from manyhot.training.module import ImageBatch
 
 
+@runtime_checkable
 class BatchLoader(Protocol):
     """Batches in an order, and how many there are; `manyhot.data.loading.ImageLoader` is one."""
 

@@ -1,7 +1,7 @@
 """What Lightning runs: a step of training, a step of validation, and what they log. Nothing else."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -20,6 +20,7 @@ Score = Callable[[Float[np.ndarray, "n l"], LabelSets], float | None]
 """Logits and the labels of the same samples to one figure, better when higher; None or NaN where it is undefined."""
 
 
+@runtime_checkable
 class ImageBatch(Protocol):
     """What a step needs of a batch; `manyhot.data.loading.Batch` is one."""
 
