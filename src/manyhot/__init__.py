@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from manyhot.runs.fitting import train
     from manyhot.bundle import Bundle, load_bundle
     from manyhot.config import Recipe
     from manyhot.decisions import Decision, fit_decision
     from manyhot.errors import ManyhotError
     from manyhot.labels import LabelSets, LabelSpace
     from manyhot.metrics import Evaluation, evaluate
+    from manyhot.runs.fitting import train
     from manyhot.runs.run import Run
     from manyhot.sources import Manifest, open_source
     from manyhot.targets import SparseTargets

@@ -84,9 +84,11 @@ def test_splits_survive_the_way_to_the_file_and_back(tmp_path):
     splits = decide_splits(manifest, SplitConfig(), seed=0)
     (tmp_path / "0.jpg").write_bytes(b"12345")
     save_splits(splits, manifest, tmp_path)
-    loaded, table = load_splits(tmp_path)
+    saved = load_splits(tmp_path)
+    loaded = saved.splits
     assert (loaded.names, loaded.fingerprint, loaded.origin) == (splits.names, splits.fingerprint, splits.origin)
-    assert table.column("size_bytes").to_pylist()[:2] == [5, -1]
+    assert saved.sizes_bytes[:2] == (5, -1)
+    assert saved.references[:2] == ("0.jpg", "1.jpg")
 
 
 def test_a_missing_or_damaged_file_of_splits_is_named(tmp_path):

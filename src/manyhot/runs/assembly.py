@@ -102,8 +102,7 @@ def start_model(model: Classifier, recipe: Recipe, counts: LabelCounts, space: L
     choice = recipe.encoder.pretrained
     load_encoder_weights(model.encoder, recipe.encoder.name, choice if choice in ("auto", "none") else Path(choice))
     odds = torch.from_numpy(log_odds(counts)).float()
-    weight = pos_weight(recipe.loss, counts, space)
-    initialise_head(model.head, odds if weight is None else odds + weight.log())
+    initialise_head(model.head, odds, pos_weight=pos_weight(recipe.loss, counts, space))
 
 
 def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BinaryCrossEntropy:

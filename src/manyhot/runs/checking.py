@@ -94,7 +94,7 @@ def _check_fingerprint(run: "Run", path: Path) -> list[Finding]:
 
     reading = read_source(path, source_options(run.recipe.data))
     try:
-        splits, _ = load_splits(run.folder)
+        splits = load_splits(run.folder).splits
     except RunError as error:
         return [Finding(name="damaged-splits", severity="error", message=str(error))]
     if reading.manifest is None or reading.manifest.fingerprint == splits.fingerprint:

@@ -97,7 +97,7 @@ def _material(run: Run, data: Path | None, split: str, options: SourceOptions | 
     if not path.exists():
         raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")
     manifest = open_source(path, options)
-    splits, _ = load_splits(run.folder)
+    splits = load_splits(run.folder).splits
     if manifest.fingerprint == splits.fingerprint:
         counts = count_cells(manifest.labels.take(splits.rows("train")))
         return Material(manifest=manifest, rows=splits.rows(split), split=split, train_counts=counts)
@@ -118,14 +118,13 @@ def _other_data(manifest: Manifest, split: str, counts: LabelCounts | None) -> M
 def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> None:
     if run.is_bundle or allowed:
         return
-    splits, table = load_splits(run.folder)
-    if material.split == "train" and material.manifest.fingerprint == splits.fingerprint:
+    saved = load_splits(run.folder)
+    if material.split == "train" and material.manifest.fingerprint == saved.splits.fingerprint:
         raise RunError(
-            "these samples were trained on; figures on them flatter. Add --allow-training-samples to see them"
+            "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"
         )
-    trained = splits.rows("train")
-    references, sizes = table.column("reference").to_pylist(), table.column("size_bytes").to_pylist()
-    keys = {(Path(references[row]).name, sizes[row]) for row in trained}
+    trained = saved.splits.rows("train").tolist()
+    keys = {(Path(saved.references[row]).name, saved.sizes_bytes[row]) for row in trained}
     paths = [material.manifest.path_of(int(row)) for row in material.rows]
     found = [path for path in paths if (path.name, size_of(path)) in keys]
     if found:

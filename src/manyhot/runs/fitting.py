@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from manyhot.bundle import save_bundle
-from manyhot.config import Recipe
+from manyhot.config import DataConfig, Recipe
 from manyhot.decisions import Decision, fit_decision
 from manyhot.errors import RunError, UsageError
 from manyhot.files import write_json
@@ -46,20 +46,23 @@ class Ground:
     folder: Path
 
 
-def train(recipe: Recipe, out: Path | None = None, *, resume: bool = False) -> Run:
+def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume: bool = False) -> Run:
     """Return the finished run of a recipe.
 
     The run folder holds the resolved recipe, the splits, the history, checkpoints, the bundle, predictions on val and
     test, and the figures. `resume` goes on where an interrupted run stopped, with the recipe and the splits that it saved.
 
     Args:
-        recipe: The settings; `recipe.data.path` must be set.
+        recipe: The settings, with `recipe.data.path` set; or the path of the data, for all defaults.
         out: A new or empty folder; `runs/NAME-1` and so on, if not given.
         resume: Go on with the run in `out`.
 
     Raises:
         ManyhotError: One line on what was wrong with the data, the recipe or the folder.
     """
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe(data=DataConfig(path=str(recipe)))
+    out = None if out is None else Path(out)
     ground = _resumed_ground(out) if resume else _new_ground(recipe, out)
     if ground is None:
         assert out is not None
@@ -95,7 +98,7 @@ def _resumed_ground(out: Path | None) -> Ground | None:
         return None
     recipe = run.recipe
     manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
-    splits, _ = load_splits(out)
+    splits = load_splits(out).splits
     if manifest.fingerprint != splits.fingerprint:
         raise RunError(f"{recipe.data.path}: the data have changed since {out} started; train a new run")
     return _ground(recipe, manifest, splits, out)

@@ -114,8 +114,23 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def load_splits(folder: Path) -> tuple[Splits, pa.Table]:
-    """Return the splits of a run, and their table with reference and size_bytes.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedSplits:
+    """The splits of a run, with what tells its samples from others.
+
+    Args:
+        splits: The split of each sample.
+        references: The reference of each sample.
+        sizes_bytes: The size of each sample's file, -1 where it could not be had.
+    """
+
+    splits: Splits
+    references: tuple[str, ...]
+    sizes_bytes: tuple[int, ...]
+
+
+def load_splits(folder: Path) -> SavedSplits:
+    """Return the splits that a run folder holds.
 
     Raises:
         RunError: If the file is missing or cannot be read.
@@ -124,8 +139,9 @@ def load_splits(folder: Path) -> tuple[Splits, pa.Table]:
     try:
         table = pq.read_table(path)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        names = tuple(table.column("split").to_pylist())
-        return Splits(names=names, fingerprint=metadata["fingerprint"], origin=metadata["origin"]), table
+        names, references, sizes = (table.column(name).to_pylist() for name in ("split", "reference", "size_bytes"))
+        splits = Splits(names=tuple(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
+        return SavedSplits(splits=splits, references=tuple(references), sizes_bytes=tuple(sizes))
     except FileNotFoundError:
         raise RunError(f"{path}: missing; is {folder} a run folder?") from None
     except (pa.ArrowInvalid, OSError, KeyError) as error:
