@@ -107,7 +107,7 @@ def damaged(**changes: object) -> dict[str, Any]:
     [
         ({key: value for key, value in damaged().items() if key != "beta"}, "lacks the field 'beta'"),
         (damaged(calibration={"scale": 1.0, "shift": 0.0}), "lacks the field 'offsets'"),
-        (damaged(treshold=1), "does not know the field 'treshold'; did you mean 'thresholds'"),
+        (damaged(thresh=1), "does not know the field 'thresh'; did you mean 'thresholds'"),
         (damaged(rule="plugin"), "rule is 'plugin'.*did you mean 'plug-in'"),
         (damaged(rule=["plug-in"]), "rule"),
         (damaged(thresholds=[0.5]), "one a label"),
