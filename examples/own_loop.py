@@ -14,10 +14,10 @@ from manyhot.metrics import evaluate
 from manyhot.targets import SparseTargets
 
 torch.manual_seed(0)
-digits = load_digits()
-pairs = np.random.default_rng(0).permutation(len(digits.target))[:1_796].reshape(-1, 2)
-features = torch.from_numpy(digits.data[pairs].reshape(len(pairs), -1) / 16).float()
-sets = LabelSets.from_lists(digits.target[pairs].tolist(), LabelSpace(names=tuple("0123456789")))
+pixels, numbers = load_digits(return_X_y=True)
+pairs = np.random.default_rng(0).permutation(len(numbers))[:1_796].reshape(-1, 2)
+features = torch.from_numpy(pixels[pairs].reshape(len(pairs), -1) / 16).float()
+sets = LabelSets.from_lists(numbers[pairs].tolist(), LabelSpace(names=tuple("0123456789")))
 
 parts = split_samples(sets, (0.8, 0.2), seed=0)
 train, test = np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import manyhot
+from manyhot.config import DataConfig, EncoderConfig, ImagesConfig, Recipe, TrainingConfig
 from manyhot.data.augmentation import EvaluationTransform
 from manyhot.data.decoding import decode_image
 from manyhot.runs.digits import write_pictures
@@ -12,7 +13,13 @@ from manyhot.runs.digits import write_pictures
 if __name__ == "__main__":
     # Somebody trained this, some other day, on some other machine.
     write_pictures(Path("pictures"), {"train": 320, "val": 80, "test": 80}, seed=0)
-    manyhot.train("pictures", out="run", encoder="test_resnet", pretrained="none", image_size=32, epochs=1)
+    recipe = Recipe(
+        data=DataConfig(path="pictures"),
+        images=ImagesConfig(size=32, flip=False),
+        encoder=EncoderConfig(name="test_resnet", pretrained="none"),
+        training=TrainingConfig(epochs=1),
+    )
+    manyhot.train(recipe, "run")
 
     # Checksums are compared while it loads; a changed file is refused by name.
     bundle = manyhot.load_bundle(Path("run/bundle"))

@@ -3,13 +3,21 @@
 from pathlib import Path
 
 import manyhot
+from manyhot.config import DataConfig, EncoderConfig, ImagesConfig, Recipe, TrainingConfig
 from manyhot.runs.digits import write_pictures
 
 if __name__ == "__main__":
     # Stand-in for your own folder: real handwritten digits, composed into pictures, with a labels.csv.
     write_pictures(Path("pictures"), {"train": 320, "val": 80, "test": 80}, seed=0)
 
-    run = manyhot.train("pictures", out="run", encoder="test_resnet", pretrained="none", image_size=32, epochs=2)
+    # `manyhot.train("pictures")` takes the defaults; a recipe changes them.
+    recipe = Recipe(
+        data=DataConfig(path="pictures"),
+        images=ImagesConfig(size=32, flip=False),
+        encoder=EncoderConfig(name="test_resnet", pretrained="none"),
+        training=TrainingConfig(epochs=2),
+    )
+    run = manyhot.train(recipe, "run")
 
     evaluation = run.evaluation
     for name in ("map_macro", "f1_macro"):
