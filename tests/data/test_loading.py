@@ -1,0 +1,382 @@
+"""Batches depend on seed, epoch and position: not on workers, ranks, or how often training was stopped."""
+
+import io
+import os
+import pickle
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from manyhot.data.augmentation import EvaluationTransform, ImageTransform, TrainingTransform
+from manyhot.data.decoding import decode_image
+from manyhot.data.loading import Batch, ImageLoader, PictureLoader
+from manyhot.data.order import Ranks
+from manyhot.data.samples import ImageSamples, ManifestPaths, Request
+from manyhot.errors import ImageError, LabelError, TrainingError, UsageError
+from manyhot.labels import LabelSets
+from manyhot.sources.manifest import Manifest
+
+NUM_SAMPLES = 23
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Pictures of odd sizes in two folders; some rows without a label, some labels unknown."""
+    root = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    references, labels = [], []
+    for row in range(NUM_SAMPLES):
+        reference = f"{'ab'[row % 2]}/{row}.{'png' if row % 3 else 'jpg'}"
+        height, width = (int(side) for side in random.integers(5, 60, 2))
+        path = root / reference
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+        references.append(reference)
+        labels.append([name for name in ("cat", "dog", "fox") if random.random() < 0.4])
+    return Manifest.from_lists(root, references, LabelSets.from_names(labels, unlisted="unknown"))
+
+
+def loader_of(manifest: Manifest, rows: Sequence[int] | None = None, **changes: object) -> ImageLoader:
+    options: dict[str, object] = {"batch_size": 5, "seed": 3, "shuffle": True, "num_workers": 0, **changes}
+    transform = options.pop("transform", TrainingTransform(SIZE))
+    return ImageLoader(manifest, range(NUM_SAMPLES) if rows is None else rows, transform, **options)
+
+
+def assert_same(ours: Iterable[Batch], theirs: Iterable[Batch]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.targets.label_ids, other.targets.label_ids)
+        assert torch.equal(one.targets.row_offsets, other.targets.row_offsets)
+
+
+def rows_of(batches: Iterable[Batch]) -> list[int]:
+    return [row for batch in batches for row in batch.rows.tolist()]
+
+
+def test_every_sample_comes_once_an_epoch_with_its_picture_and_its_labels(manifest: Manifest) -> None:
+    batches = list(loader_of(manifest, transform=EvaluationTransform(SIZE)))
+    assert sorted(rows_of(batches)) == list(range(NUM_SAMPLES))
+    for batch in batches:
+        assert batch.images.dtype == torch.uint8
+        assert batch.images.is_contiguous()
+        expected = manifest.labels.take(batch.rows.numpy()).to_multi_hot()
+        np.testing.assert_array_equal(batch.targets.to_multi_hot().numpy(), expected)
+        for image, row in zip(batch.images, batch.rows.tolist(), strict=True):
+            shown = EvaluationTransform(SIZE)(decode_image(manifest.path_of(row)))
+            np.testing.assert_array_equal(image.numpy(), shown.transpose(2, 0, 1))
+
+
+def test_rows_come_as_given_without_shuffling_and_may_repeat(manifest: Manifest) -> None:
+    loader = loader_of(manifest, [7, 2, 2, 0, 22, 1], shuffle=False, transform=EvaluationTransform(SIZE))
+    for _ in range(2):
+        assert rows_of(loader) == [7, 2, 2, 0, 22, 1]
+
+
+def test_the_number_of_batches_is_known(manifest: Manifest) -> None:
+    for batch_size in (1, 2, 5, 11, 22, 23, 100):
+        loader = loader_of(manifest, batch_size=batch_size)
+        batches = list(loader)
+        assert len(loader) == len(batches)
+        assert rows_of(batches) != sorted(rows_of(batches))
+        assert min(batch.num_samples for batch in batches) >= min(batch_size, 2)
+
+
+def test_each_epoch_has_its_own_order_and_augmentation(manifest: Manifest) -> None:
+    loader = loader_of(manifest)
+    first, second = list(loader), list(loader)
+    assert rows_of(first) != rows_of(second)
+    by_row = [{row: image for batch in epoch for row, image in zip(batch.rows.tolist(), batch.images, strict=True)}
+              for epoch in (first, second)]  # fmt: skip
+    assert not any(torch.equal(by_row[0][row], by_row[1][row]) for row in range(NUM_SAMPLES))
+    again = loader_of(manifest)
+    assert_same(first, again)
+    assert_same(second, again)
+
+
+def test_augmentation_of_a_sample_depends_on_seed_epoch_and_row_alone(manifest: Manifest) -> None:
+    shuffled = {
+        row: image
+        for batch in loader_of(manifest)
+        for row, image in zip(batch.rows.tolist(), batch.images, strict=True)
+    }
+    for batch in loader_of(manifest, [4, 9], shuffle=False, batch_size=1):
+        assert torch.equal(batch.images[0], shuffled[int(batch.rows[0])])
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3])
+def test_workers_change_nothing(manifest: Manifest, num_workers: int) -> None:
+    alone, shared = loader_of(manifest), loader_of(manifest, num_workers=num_workers)
+    for _ in range(2):
+        assert_same(alone, shared)
+
+
+def test_workers_start_after_other_threads_have_run(manifest: Manifest) -> None:
+    # A forked child in which a pool of OpenCV or OpenMP waits for threads that are gone would hang here.
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500), interpolation=cv2.INTER_AREA)
+        torch.rand(500, 500) @ torch.rand(500, 500)
+        big = EvaluationTransform(700)
+        assert_same(
+            loader_of(manifest, transform=big, shuffle=False),
+            loader_of(manifest, transform=big, shuffle=False, num_workers=2),
+        )
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_loading_leaves_the_main_generators_alone(manifest: Manifest) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    list(loader_of(manifest))
+    list(loader_of(manifest, num_workers=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, 5, 6, 9])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_loader_goes_on_exactly(manifest: Manifest, taken: int, num_workers: int) -> None:
+    whole = loader_of(manifest)
+    batches = [batch for _ in range(3) for batch in whole]
+    per_epoch = len(whole)
+
+    stopped = loader_of(manifest, num_workers=num_workers)
+    seen: list[Batch] = []
+    while len(seen) < taken:
+        for batch in stopped:
+            seen.append(batch)
+            if len(seen) == taken:
+                break
+    state = pickle.loads(pickle.dumps(stopped.state_dict()))
+
+    resumed = loader_of(manifest, num_workers=2 - num_workers)
+    resumed.load_state_dict(state)
+    rest = list(resumed)
+    while len(seen) + len(rest) < 3 * per_epoch:
+        rest.extend(resumed)
+    assert_same([*seen, *rest], batches)
+
+
+def test_a_state_is_small_and_plain(manifest: Manifest) -> None:
+    loader = loader_of(manifest)
+    next(iter(loader))
+    state = loader.state_dict()
+    assert all(type(value) is int for value in state.values())
+    assert state["position"] == 5
+    assert state["epoch"] == 0
+
+
+def test_an_iterator_that_is_never_used_changes_nothing(manifest: Manifest) -> None:
+    loader = loader_of(manifest)
+    list(loader)
+    state = loader.state_dict()
+    resumed = loader_of(manifest)
+    resumed.load_state_dict(state)
+    for _ in range(3):
+        iter(resumed)
+    assert resumed.state_dict() == state
+    assert_same(loader, resumed)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_epoch_that_was_left_early_is_followed_by_a_whole_one(manifest: Manifest, num_workers: int) -> None:
+    loader = loader_of(manifest, num_workers=num_workers)
+    next(iter(loader))
+    rows = rows_of(loader)
+    assert sorted(rows) == list(range(NUM_SAMPLES))
+    assert loader.epoch == 1
+
+
+def test_an_epoch_can_be_chosen(manifest: Manifest) -> None:
+    loader, other = loader_of(manifest), loader_of(manifest)
+    epochs = [list(loader) for _ in range(3)]
+    other.set_epoch(2)
+    assert_same(epochs[2], other)
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"batch_size": 4}, {"rows": range(22)}, {"rows": [*range(22), 0]}])
+def test_the_state_of_another_loader_is_refused(manifest: Manifest, change: dict[str, object]) -> None:
+    state = loader_of(manifest, **change).state_dict()
+    with pytest.raises(TrainingError, match="the saved position is of"):
+        loader_of(manifest).load_state_dict(state)
+
+
+def test_a_state_without_contents_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(TrainingError, match="the saved position is of seed None"):
+        loader_of(manifest).load_state_dict({})
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+@pytest.mark.parametrize("num_samples", [9, 16, 17, 18, 23])
+def test_ranks_share_each_batch_and_repeat_nothing(manifest: Manifest, world_size: int, num_samples: int) -> None:
+    loaders = [
+        loader_of(manifest, range(num_samples), batch_size=8, ranks=Ranks(rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+    alone = list(loader_of(manifest, range(num_samples), batch_size=8))
+    assert len({len(loader) for loader in loaders}) == 1
+    parts = list(zip(*loaders, strict=True))
+    together = [row for part in parts for batch in part for row in batch.rows.tolist()]
+    # The order over all ranks is that of one process; only the last batch may be divided otherwise.
+    assert together == rows_of(alone)
+    images = torch.cat([batch.images for part in parts for batch in part])
+    assert torch.equal(images, torch.cat([batch.images for batch in alone]))
+    states = [loader.state_dict() for loader in loaders]
+    assert all(state == states[0] for state in states)
+
+
+def test_a_run_may_resume_on_another_number_of_ranks(manifest: Manifest) -> None:
+    alone = list(loader_of(manifest))
+    stopped = loader_of(manifest)
+    for _, _ in zip(range(4), stopped, strict=False):
+        pass
+    state = stopped.state_dict()
+    rest: list[list[int]] = []
+    for rank in range(2):
+        resumed = loader_of(manifest, ranks=Ranks(rank=rank, world_size=2))
+        resumed.load_state_dict(state)
+        rest.append(rows_of(resumed))
+    assert sorted(rest[0] + rest[1]) == sorted(rows_of(alone[4:]))
+
+
+def test_in_evaluation_a_rank_may_be_left_without_a_sample(manifest: Manifest) -> None:
+    transform = EvaluationTransform(SIZE)
+    batches = [
+        list(loader_of(manifest, [5], shuffle=False, transform=transform, ranks=Ranks(rank=rank, world_size=2)))
+        for rank in range(2)
+    ]
+    assert [rows_of(part) for part in batches] == [[], [5]]
+    assert batches[0][0].images.shape == (0, 3, SIZE, SIZE)
+    assert batches[0][0].targets.num_samples == 0
+
+
+def test_training_with_less_samples_than_ranks_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(TrainingError, match="1 samples cannot be shared by 2 processes"):
+        len(loader_of(manifest, [5], ranks=Ranks(rank=0, world_size=2)))
+
+
+def test_drop_last_leaves_full_batches(manifest: Manifest) -> None:
+    loader = loader_of(manifest, drop_last=True)
+    for epoch in range(2):
+        assert [batch.num_samples for batch in loader] == [5, 5, 5, 5]
+        assert loader.epoch == epoch
+    state = loader.state_dict()
+    resumed = loader_of(manifest, drop_last=True)
+    resumed.load_state_dict(state)
+    assert_same(loader, resumed)
+
+
+def test_no_rows_make_no_batches(manifest: Manifest) -> None:
+    loader = loader_of(manifest, [])
+    assert len(loader) == 0
+    assert list(loader) == []
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_picture_that_cannot_be_read_stops_training_by_name(tmp_path: Path, num_workers: int) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_bytes((tmp_path / "good.png").read_bytes()[:40])
+    data = Manifest.from_lists(tmp_path, ["good.png", "bad.jpg"], LabelSets.from_names([["cat"], []]))
+    loader = loader_of(data, [0, 0, 1], shuffle=False, batch_size=2, num_workers=num_workers)
+    with pytest.raises(ImageError, match=r"bad\.jpg: is cut off") as caught:
+        list(loader)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_makes_no_sense_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(LabelError, match="row 23 is outside"):
+        loader_of(manifest, [0, 23])
+    with pytest.raises(LabelError, match="row -1 is outside"):
+        loader_of(manifest, [0, -1])
+    with pytest.raises(UsageError, match="-1 workers"):
+        loader_of(manifest, num_workers=-1)
+    with pytest.raises(UsageError, match="seed -1"):
+        loader_of(manifest, seed=-1)
+    with pytest.raises(UsageError, match="batch size 0"):
+        loader_of(manifest, batch_size=0)
+
+
+def test_a_transform_that_gives_several_sizes_is_refused(manifest: Manifest) -> None:
+    class Unchanged:
+        def __call__(self, image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+            return image
+
+    with pytest.raises(UsageError, match="must make all the same size"):
+        list(loader_of(manifest, transform=Unchanged()))
+
+
+class PidTransform:
+    """Paints the number of the process that decoded, and how many threads OpenCV and torch may use there."""
+
+    def __call__(self, image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        painted = np.zeros((2, 2, 3), dtype=np.uint8)
+        painted[0] = np.array([os.getpid()], dtype="<u4").view(np.uint8).reshape(1, 4)[:, :3]
+        painted[1] = cv2.getNumThreads(), torch.get_num_threads(), 0
+        return painted
+
+
+def test_workers_have_one_thread_and_leave_signals_to_the_main_process(manifest: Manifest) -> None:
+    transform: ImageTransform = PidTransform()
+    loader = loader_of(manifest, transform=transform, num_workers=1)
+    batches = iter(loader)
+    picture = next(batches).images[0].numpy()
+    assert picture[:2, 1, 0].tolist() == [1, 1]
+    worker = int.from_bytes(bytes(picture[:, 0, 0].tolist()), "little")
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(worker, stop)
+    assert len(list(batches)) == len(loader) - 1
+
+
+def test_labels_do_not_travel_to_workers(manifest: Manifest) -> None:
+    many = LabelSets.from_lists([list(range(3))] * NUM_SAMPLES, manifest.labels.space)
+    big = Manifest(root=manifest.root, samples=manifest.samples, labels=many)
+    samples = ImageSamples(ManifestPaths(big), EvaluationTransform(SIZE), seed=0)
+    sent = pickle.dumps(samples)
+    assert b"LabelSets" not in sent
+    request = Request(epoch=0, rows=np.array([3, 1]))
+    assert torch.equal(pickle.loads(sent)[request].images, samples[request].images)
+
+
+def test_a_batch_moves_with_its_labels(manifest: Manifest) -> None:
+    batch = next(iter(loader_of(manifest)))
+    moved = batch.to("meta")
+    assert moved.images.device.type == "meta"
+    assert moved.targets.device.type == "meta"
+    assert moved.rows.device.type == "cpu"
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_pictures_for_prediction_are_reported_by_path_and_stop_no_other(tmp_path: Path, num_workers: int) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 7), (1, 2, 3)).save(stream, "PNG")
+    paths = []
+    for index in range(7):
+        path = tmp_path / f"{index} ü.png"
+        path.write_bytes(stream.getvalue() if index not in (1, 4, 5) else b"<html>")
+        paths.append(path)
+    paths[4] = tmp_path / "absent.png"
+    loader = PictureLoader(paths, EvaluationTransform(8), batch_size=2, num_workers=num_workers)
+    for _ in range(2):
+        batches = list(loader)
+        assert [batch.rows.tolist() for batch in batches] == [[0], [2, 3], [6]]
+        failures = [failure for batch in batches for failure in batch.failures]
+        assert [row for row, _ in failures] == [1, 4, 5]
+        assert failures[0][1].startswith("is an HTML page")
+        assert failures[1][1] == "does not exist"
+        assert all((batch.images == torch.tensor([1, 2, 3]).view(3, 1, 1)).all() for batch in batches)
+
+
+def test_a_batch_in_which_no_picture_could_be_read_is_empty() -> None:
+    (batch,) = PictureLoader([Path("absent.png")], EvaluationTransform(8), batch_size=2, num_workers=0)
+    assert batch.images.shape[:2] == (0, 3)
+    assert batch.rows.tolist() == []
