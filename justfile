@@ -28,8 +28,8 @@ lint:
 types:
     pyright
 
+# Without its cache, which keeps imports of modules that were missing when it was written.
 layers:
-    # Its cache keeps imports of modules that were missing when it was written.
     lint-imports --no-logo --no-cache
 
 spelling:
