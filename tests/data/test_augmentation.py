@@ -132,7 +132,7 @@ def test_without_flip_nothing_is_mirrored_and_the_part_is_the_same() -> None:
 
 def test_the_whole_picture_at_full_scale_is_what_evaluation_shows() -> None:
     image = picture(100, 70)
-    training = TrainingTransform(32, min_scale=1, flip=False)(image, np.random.default_rng(0))
+    training = TrainingTransform(32, min_scale=1.0, flip=False)(image, np.random.default_rng(0))
     np.testing.assert_array_equal(training, EvaluationTransform(32)(image))
 
 
@@ -150,8 +150,8 @@ def test_threads_of_opencv_change_no_pixel() -> None:
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(UsageError, match="image size 0"):
         EvaluationTransform(0)
-    with pytest.raises(UsageError, match="min_scale 0"):
-        TrainingTransform(8, min_scale=0)
+    with pytest.raises(UsageError, match=r"min_scale 0\.0"):
+        TrainingTransform(8, min_scale=0.0)
     with pytest.raises(UsageError, match=r"min_scale 1\.5"):
         TrainingTransform(8, min_scale=1.5)
     with pytest.raises(UsageError, match="give it a generator"):

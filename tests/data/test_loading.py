@@ -3,7 +3,8 @@
 import io
 import os
 import pickle
-import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -331,10 +332,31 @@ def test_workers_have_one_thread_and_leave_signals_to_the_main_process(manifest:
     batches = iter(loader)
     picture = next(batches).images[0].numpy()
     assert picture[:2, 1, 0].tolist() == [1, 1]
-    worker = int.from_bytes(bytes(picture[:, 0, 0].tolist()), "little")
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        os.kill(worker, stop)
+    worker = str(int.from_bytes(bytes(picture[:, 0, 0].tolist()), "little"))
+    for stop in ("-TERM", "-INT"):
+        subprocess.run(["kill", stop, worker], check=True)
     assert len(list(batches)) == len(loader) - 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "ending", ["", "next(iter(loader))", "raise SystemExit", "os.kill(os.getpid(), signal.SIGTERM)"]
+)
+def test_workers_end_with_the_main_process(manifest: Manifest, ending: str) -> None:
+    script = f"""if True:
+    import os, signal, sys
+    from pathlib import Path
+    from manyhot.data.augmentation import EvaluationTransform
+    from manyhot.data.loading import PictureLoader
+    paths = [Path({str(manifest.path_of(0))!r})] * 40
+    loader = PictureLoader(paths, EvaluationTransform(8), batch_size=2, num_workers=2)
+    print(len(list(loader)), flush=True)
+    {ending}
+    """
+    # The pipe closes once the last process that holds it is gone: the workers, too.
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert run.stdout == b"20\n"
+    assert run.stderr == b""
 
 
 def test_labels_do_not_travel_to_workers(manifest: Manifest) -> None:

@@ -1,7 +1,7 @@
 """From a decoded picture to the square that a model sees, as 8-bit pixels: the model normalises them on the device."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ MAX_STRETCH = 4 / 3
 """A training crop is at most this much wider or narrower, relative to its height, than the picture."""
 
 
+@runtime_checkable
 class ImageTransform(Protocol):
     """Makes every picture the same size. Whatever is random in it comes from the generator, and from nothing else."""
 

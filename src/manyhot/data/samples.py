@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from manyhot.errors import ImageError, UsageError
 from manyhot.sources.manifest import Manifest
 
 
+@runtime_checkable
 class Paths(Protocol):
     """The file of each sample, by row; a list of paths is one."""
 
