@@ -325,14 +325,14 @@ def test_the_compiler_loads_at_first_use_only():
     for path in Path(ranks.__file__).parent.glob("*.py"):
         heads = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
         modules = {node.module for node in heads}
-        lazy = {"numba", "manyhot.metrics.kernels", "manyhot.metrics.compiling"}
+        lazy = {"numba", "manyhot.metrics.kernels", "manyhot.compiling"}
         assert modules.isdisjoint(lazy) or path.stem in ("kernels", "compiling"), path.name
 
 
 def test_a_read_only_installation_compiles_without_a_cache(monkeypatch):
     from numba.core.dispatcher import Dispatcher
 
-    from manyhot.metrics.compiling import compiled
+    from manyhot.compiling import compiled
 
     def refuse(dispatcher):
         raise RuntimeError("cannot cache function: no locator available")

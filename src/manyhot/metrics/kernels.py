@@ -12,7 +12,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt32
 
-from manyhot.metrics.compiling import compiled
+from manyhot.compiling import compiled
 
 
 @compiled

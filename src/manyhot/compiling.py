@@ -5,7 +5,7 @@ from typing import TypeVar, no_type_check
 
 from numba import njit
 
-Kernel = TypeVar("Kernel", bound=Callable[..., None])
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 
 @no_type_check
