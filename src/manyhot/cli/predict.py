@@ -1,6 +1,7 @@
 """`manyhot predict`: the labels of pictures."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from manyhot.cli.logs import show_log
@@ -14,20 +15,26 @@ def run(arguments: list[str]) -> int:
     flags = _parser().parse(arguments)
 
     from manyhot.cli.rendering import render_predictions
-    from manyhot.runs.predicting import predict
+    from manyhot.runs.predicting import predict, predict_to_file
     from manyhot.runs.run import Run
 
     show_log()
-    predictions = predict(Run(flags.run), flags.inputs, flags.out)
+    run = Run(flags.run)
     if flags.out is None:
+        predictions = predict(run, flags.inputs)
         print(render_predictions(predictions))
-    else:
-        print(f"{len(predictions.references):,} predictions written to {flags.out}")
-    for reference, reason in predictions.failures[:NUM_SHOWN_FAILURES]:
+        return _report_failures(predictions.failures)
+    written = predict_to_file(run, flags.inputs, flags.out)
+    print(f"{written.num_predicted:,} predictions written to {flags.out}")
+    return _report_failures(written.failures)
+
+
+def _report_failures(failures: Sequence[tuple[str, str]]) -> int:
+    for reference, reason in failures[:NUM_SHOWN_FAILURES]:
         print(f"manyhot: not predicted: {reference}: {reason}", file=sys.stderr)
-    if len(predictions.failures) > NUM_SHOWN_FAILURES:
-        print(f"manyhot: and {len(predictions.failures) - NUM_SHOWN_FAILURES:,} more", file=sys.stderr)
-    return 1 if predictions.failures else 0
+    if len(failures) > NUM_SHOWN_FAILURES:
+        print(f"manyhot: and {len(failures) - NUM_SHOWN_FAILURES:,} more", file=sys.stderr)
+    return 1 if failures else 0
 
 
 def _parser() -> Parser:
