@@ -8,14 +8,14 @@ from manyhot.runs.digits import write_pictures
 
 if __name__ == "__main__":
     # Stand-in for your own folder: real handwritten digits, composed into pictures, with a labels.csv.
-    write_pictures(Path("pictures"), {"train": 1600, "val": 200, "test": 200}, seed=0)
+    write_pictures(Path("pictures"), {"train": 480, "val": 80, "test": 80}, seed=0)
 
     # `manyhot.train("pictures")` takes the defaults; a recipe changes them.
     recipe = Recipe(
         data=DataConfig(path="pictures"),
         images=ImagesConfig(size=48, flip=False),
         encoder=EncoderConfig(name="test_resnet", pretrained="none"),
-        training=TrainingConfig(epochs=5),
+        training=TrainingConfig(epochs=3),
     )
     run = manyhot.train(recipe, "run")
 
