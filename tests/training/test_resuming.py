@@ -101,9 +101,14 @@ def test_a_finished_training_resumes_to_nothing(tiny: ModuleType, tmp_path: Path
     assert_equal(tiny, whole, again)
 
 
-def test_a_stop_in_the_last_epoch_s_validation_lets_the_training_end(tiny: ModuleType, tmp_path: Path) -> None:
-    run(tiny, tmp_path, interrupt=Interrupt(2, None, signal.SIGTERM))
-    assert len(history(tmp_path)) == 1 + 3
+def test_a_stop_in_the_last_epoch_leaves_a_finished_training(tiny: ModuleType, tmp_path: Path) -> None:
+    whole, _ = run(tiny, tmp_path / "whole")
+    with pytest.raises(StoppedError, match="epoch 3 of 3"):
+        run(tiny, tmp_path / "parts", interrupt=Interrupt(2, None, signal.SIGTERM))
+    assert len(history(tmp_path / "parts")) == 1 + 3
+    parts, order = run(tiny, tmp_path / "parts")
+    assert order == []
+    assert_equal(tiny, whole, parts)
 
 
 def test_a_second_signal_stops_at_once(tiny: ModuleType, tmp_path: Path) -> None:

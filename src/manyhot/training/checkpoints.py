@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -173,12 +174,11 @@ class Checkpoints(Callback):
         """Save after an epoch.
 
         Raises:
-            StoppedError: If a signal asked to stop and epochs remain.
+            StoppedError: If a signal asked to stop; after the last epoch too, since evaluation would follow.
         """
         self._save_last(trainer, pl_module)
         self._lose_patience(trainer, epochs_done=trainer.current_epoch + 1)
-        is_last = trainer.should_stop or trainer.current_epoch + 1 >= (trainer.max_epochs or 1)
-        if _any_process(trainer, self._signals.requested is not None) and not is_last:
+        if _any_process(trainer, self._signals.requested is not None):
             self._stop(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -193,12 +193,9 @@ class Checkpoints(Callback):
         if self._patience is None or self._best_epoch == 0 or epochs_done - self._best_epoch < self._patience:
             return
         trainer.should_stop = True
-        log.info(
-            "stopping after epoch %d: val map_macro was best in epoch %d, %.4f",
-            epochs_done,
-            self._best_epoch,
-            self._best_value,
-        )
+        if trainer.is_global_zero:
+            best = f"{self._best_value:.4f} in epoch {self._best_epoch}"
+            log.info("training ends after epoch %d: val map_macro was best with %s", epochs_done, best)
 
     def _save_last(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _check_finite(trainer, model_of(pl_module))
@@ -209,7 +206,7 @@ class Checkpoints(Callback):
         raise StoppedError(
             f"{self._signals.requested or 'a signal'}: stopped after step {trainer.global_step:,} (epoch "
             f"{trainer.current_epoch + 1} of {trainer.max_epochs}), a checkpoint is written; "
-            f"go on with: manyhot train --resume --out {self._folder}"
+            f"go on with: manyhot train --resume --out {shlex.quote(str(self._folder))}"
         )
 
 
