@@ -2,6 +2,10 @@
 
 import csv
 import json
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -20,35 +24,42 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A run that the command trained, and what it said on stdout and stderr."""
+
+    folder: Path
+    shown: str
+    told: str
+
+
 @pytest.fixture(scope="module")
-def run(pictures: Path) -> Path:
-    folder = pictures.parent / "run"
-    assert main(["train", str(pictures), "--out", str(folder), *TRAINING]) == 0
-    return folder
+def trained(pictures: Path) -> Trained:
+    folder = pictures.parent / "a run"
+    with redirect_stdout(StringIO()) as shown, redirect_stderr(StringIO()) as told:
+        assert main(["train", str(pictures), "--out", str(folder), *TRAINING]) == 0
+    return Trained(folder, shown.getvalue(), told.getvalue())
 
 
-def test_training_shows_figures_beside_baselines_and_what_to_type_next(
-    pictures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "a run"
-    assert main(["train", str(pictures), "--out", str(folder), *TRAINING]) == 0
-    shown, told = capfd.readouterr()
-    assert "map_macro" in shown
-    assert "prevalence" in shown
-    assert "weakest labels" in shown
-    assert shown.splitlines()[-1] == f"next     manyhot predict '{folder}' PICTURES --out predictions.csv"
-    assert "without a label" in told
-    assert "Warning" not in told
-    for name in (
-        "recipe.toml",
-        "splits.parquet",
-        "metrics.csv",
-        "metrics.json",
-        "report.html",
-        "bundle",
-        "checkpoints",
-    ):
-        assert (folder / name).exists()
+@pytest.fixture
+def run(trained: Trained) -> Path:
+    return trained.folder
+
+
+def test_training_shows_figures_beside_baselines_and_what_to_type_next(trained: Trained) -> None:
+    assert all(word in trained.shown for word in ("map_macro", "prevalence", "weakest labels"))
+    last = trained.shown.splitlines()[-1]
+    assert last == f"next     manyhot predict '{trained.folder}' PICTURES --out predictions.csv"
+
+
+def test_training_says_what_the_data_are_like_and_nothing_of_what_it_stands_on(trained: Trained) -> None:
+    assert "without a label" in trained.told
+    assert not [word for word in ("Warning", "lightning", "rank_zero", "GPU available") if word in trained.told]
+
+
+def test_training_leaves_a_whole_run(run: Path) -> None:
+    names = {"recipe.toml", "splits.parquet", "metrics.csv", "metrics.json", "report.html", "bundle", "checkpoints"}
+    assert names <= {path.name for path in run.iterdir()}
 
 
 def test_the_report_of_a_run_names_every_label_and_keeps_the_history(run: Path) -> None:
@@ -112,8 +123,6 @@ def test_a_sound_run_is_checked_without_errors(run: Path, capsys: pytest.Capture
 
 
 def test_a_changed_bundle_is_found(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import shutil
-
     copy = tmp_path / "bundle"
     shutil.copytree(run / "bundle", copy)
     weights = copy / "model.safetensors"

@@ -14,15 +14,19 @@ def run(arguments: list[str]) -> int:
     flags = _parser().parse(rest)
     data = read_data_settings(overrides, command="evaluate")
 
+    from manyhot.runs.run import Run
+
+    # Before torch is loaded: a mistyped path is told at once.
+    measured = Run(flags.run)
+
     from manyhot.cli.rendering import render_evaluation
     from manyhot.files import write_json
     from manyhot.runs.evaluating import evaluate_run
     from manyhot.runs.options import source_options
-    from manyhot.runs.run import Run
 
     show_log()
     evaluation = evaluate_run(
-        Run(flags.run),
+        measured,
         flags.data,
         split=flags.split,
         options=source_options(data) if overrides else None,

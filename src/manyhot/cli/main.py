@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             # A label or a file name that the terminal cannot show must not end the work.
             stream.reconfigure(errors="backslashreplace")
+    # Threads that wait for work sleep instead of spinning: on two cores that other programs use too, training is five
+    # to ten times as fast (docs/decisions/0011). Read when torch is loaded, and the user's own choice comes first.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()

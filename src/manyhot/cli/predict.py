@@ -14,12 +14,15 @@ def run(arguments: list[str]) -> int:
     """Predict, write or show the predictions, and return 1 if a picture could not be read."""
     flags = _parser().parse(arguments)
 
-    from manyhot.cli.rendering import render_predictions
-    from manyhot.runs.predicting import predict, predict_to_file
     from manyhot.runs.run import Run
 
-    show_log()
+    # Before torch is loaded: a mistyped path is told at once.
     run = Run(flags.run)
+
+    from manyhot.cli.rendering import render_predictions
+    from manyhot.runs.predicting import predict, predict_to_file
+
+    show_log()
     if flags.out is None:
         predictions = predict(run, flags.inputs)
         print(render_predictions(predictions))
