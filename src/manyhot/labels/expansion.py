@@ -1,0 +1,131 @@
+"""What a hierarchy says of label sets: positives imply ancestors, negatives imply descendants, and what contradicts it."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64
+
+from manyhot.errors import LabelError
+from manyhot.labels.csr import Csr
+from manyhot.labels.hierarchy import Hierarchy
+from manyhot.labels.linking import (
+    common_entries,
+    rows_by_source,
+    select_entries,
+)
+from manyhot.labels.relabelling import follow_positives, is_verified, refine_negatives
+from manyhot.labels.sets import LabelSets
+
+Conflicts = Literal["error", "unknown"]
+
+
+def expand_positives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Conflicts = "error") -> LabelSets:
+    """Return the sets with every ancestor of a positive cell positive too, whatever it was by not being listed.
+
+    An ancestor's confidence is the largest of its descendants'. Memory: the new positives, and one byte for each
+    exception.
+
+    Args:
+        hierarchy: The hierarchy of the sets' labels.
+        sets: The labels.
+        conflicts: What becomes of a verified negative with a positive descendant: `error` refuses, `unknown` drops
+            the negative, so that the cell is neither.
+
+    Raises:
+        LabelError: If the labels differ, or a verified negative has a positive descendant and that is refused.
+
+    >>> from manyhot.labels.space import LabelSpace
+    >>> space = LabelSpace(names=("cat", "animal"), parents=((1,), ()))
+    >>> expand_positives(Hierarchy.of(space), LabelSets.from_names([["cat"], []], space)).to_multi_hot().tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
+    hierarchy.check_space(sets.space)
+    links = hierarchy.with_self(hierarchy.ancestors)
+    positives, confidence = follow_positives(sets, links, sets.num_labels)
+    if sets.exceptions is None:
+        return replace(sets, positives=positives, confidence=confidence)
+    contradicted = common_entries(sets.exceptions, positives)
+    verified = select_entries(sets.exceptions, contradicted & is_verified(sets, sets.exceptions))
+    if verified.size:
+        _settle(hierarchy, sets, verified, conflicts)
+        kept = ~common_entries(positives, verified)
+        positives, confidence = select_entries(positives, kept), None if confidence is None else confidence[kept]
+    exceptions = select_entries(sets.exceptions, ~contradicted)
+    return replace(sets, positives=positives, confidence=confidence, exceptions=exceptions if exceptions.size else None)
+
+
+def _settle(hierarchy: Hierarchy, sets: LabelSets, verified: Csr, conflicts: Conflicts) -> None:
+    if conflicts == "unknown":
+        return
+    row, ancestor = int(verified.row_ids()[0]), int(verified.ids[0])
+    child = np.intersect1d(sets.positives.row(row), hierarchy.descendants.row(ancestor))[0]
+    raise LabelError(
+        f"{verified.size:,} verified negatives have a positive descendant; the first is {sets.space.names[ancestor]!r} "
+        f"of row {row}, where {sets.space.names[child]!r} is positive; mend the data, or expand with conflicts='unknown'"
+    )
+
+
+def expand_negatives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Conflicts = "error") -> LabelSets:
+    """Return the sets with positives expanded, and with every descendant of a negative cell negative too.
+
+    Args:
+        hierarchy: The hierarchy of the sets' labels.
+        sets: The labels.
+        conflicts: As of `expand_positives`.
+
+    Raises:
+        LabelError: As of `expand_positives`.
+
+    >>> from manyhot.labels.space import LabelSpace
+    >>> space = LabelSpace(names=("cat", "animal"), parents=((1,), ()))
+    >>> sets = LabelSets.from_lists([[]], space, exceptions=[[1]], unlisted="unknown")
+    >>> expand_negatives(Hierarchy.of(space), sets).to_multi_hot().tolist()
+    [[0.0, 0.0]]
+    """
+    sets = expand_positives(hierarchy, sets, conflicts=conflicts)
+    if sets.is_complete:
+        return sets
+    refined = refine_negatives(sets, hierarchy.with_self(hierarchy.descendants), sets.positives, sets.num_labels)
+    return replace(sets, exceptions=refined.exceptions, sources=refined.sources)
+
+
+def count_violations(hierarchy: Hierarchy, sets: LabelSets) -> Int64[np.ndarray, " links"]:
+    """Return for each entry of `hierarchy.ancestors` in how many rows the label is positive and that ancestor negative.
+
+    Expanding the positives mends those that come from not listing ancestors. Rows are taken a source at a time.
+
+    >>> from manyhot.labels.space import LabelSpace
+    >>> tree = Hierarchy.of(LabelSpace(names=("cat", "animal"), parents=((1,), ())))
+    >>> count_violations(tree, LabelSets.from_names([["cat"], ["cat", "animal"]], tree.space))
+    array([1])
+    """
+    hierarchy.check_space(sets.space)
+    found = np.zeros(hierarchy.ancestors.size, dtype=np.int64)
+    unlisted = sets.unlisted_known()
+    for source, meaning in enumerate(sets.sources):
+        rows = rows_by_source(sets.source_ids, source, sets.num_samples)
+        taken = sets if sets.source_ids is None else sets.take(rows)
+        links = hierarchy.ancestors
+        pairs = np.bincount(taken.positives.ids, minlength=sets.num_labels)[links.row_ids()]
+        if meaning.unlisted == "unknown":
+            found += _together(hierarchy, taken.positives, taken.exceptions)
+            continue
+        known = unlisted[source][links.ids]
+        excused = _together(hierarchy, taken.positives, taken.positives)
+        excused += _together(hierarchy, taken.positives, taken.exceptions)
+        found += np.where(known, pairs - excused, 0)
+    return found
+
+
+def _together(hierarchy: Hierarchy, positives: Csr, listed: Csr | None) -> Int64[np.ndarray, " links"]:
+    """Return in how many rows a label stands in `positives` and its ancestor in `listed`, for each such pair."""
+    from manyhot.labels import link_kernels
+
+    counts = np.zeros(hierarchy.ancestors.size, dtype=np.int64)
+    if listed is not None:
+        links = hierarchy.ancestors
+        link_kernels.count_pairs_along(
+            positives.indptr, positives.ids, listed.indptr, listed.ids, links.indptr, links.ids, counts
+        )
+    return counts
