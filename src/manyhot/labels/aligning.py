@@ -1,5 +1,6 @@
 """The same labels under other ids: label sets over another space, matched by name."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,41 @@ def align_sets(sets: LabelSets, space: LabelSpace) -> LabelSets:
         sources=tuple(_renumbered_source(source, target, len(space)) for source in sets.sources),
         source_ids=sets.source_ids,
         confidence=None if sets.confidence is None else sets.confidence[order],
+    )
+
+
+def union_of(spaces: Sequence[LabelSpace]) -> LabelSpace:
+    """Return the space of all labels of several spaces, each once, in the order in which they first stand.
+
+    A label keeps its group, and its parents from all spaces.
+
+    Raises:
+        LabelError: If a label is in different groups.
+
+    >>> union_of([LabelSpace(names=("cat", "dog")), LabelSpace(names=("ant", "dog"))]).names
+    ('cat', 'dog', 'ant')
+    """
+    if all(space == spaces[0] for space in spaces):
+        return spaces[0]
+    groups: dict[str, str | None] = {}
+    parents: dict[str, dict[str, None]] = {}
+    for space in spaces:
+        for label, name in enumerate(space.names):
+            group = None if space.groups is None else space.groups[label]
+            if groups.setdefault(name, group) != group and groups[name] is not None and group is not None:
+                raise LabelError(
+                    f"label {name!r} is in group {groups[name]!r} and in group {group!r}; rename one of them"
+                )
+            groups[name] = groups[name] or group
+            for parent in () if space.parents is None else space.parents[label]:
+                parents.setdefault(name, {})[space.names[parent]] = None
+    ids = {name: label for label, name in enumerate(groups)}
+    return LabelSpace(
+        names=tuple(groups),
+        groups=tuple(groups.values()) if any(space.groups is not None for space in spaces) else None,
+        parents=tuple(tuple(ids[parent] for parent in parents.get(name, ())) for name in groups)
+        if any(space.parents is not None for space in spaces)
+        else None,
     )
 
 

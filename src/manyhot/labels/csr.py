@@ -175,12 +175,22 @@ class Csr:
             raise LabelError(
                 f"{what}: row {row} has label id {int(self.ids[bad])}, but there are {num_labels:,} labels"
             )
+        row = self.unsorted_row()
+        if row is not None:
+            raise LabelError(f"{what}: the ids of row {row} are not sorted and unique; build them with Csr.from_lists")
+
+    def unsorted_row(self) -> int | None:
+        """Return the first row whose ids are not sorted and unique, or None.
+
+        >>> Csr(np.array([0, 2, 4]), np.array([1, 2, 5, 5])).unsorted_row()
+        1
+        """
         falling = self.ids[1:] <= self.ids[:-1]
         inner = self.indptr[1:-1]
         falling[inner[(inner > 0) & (inner < len(self.ids))] - 1] = False
-        if falling.any():
-            row = int(np.searchsorted(self.indptr, int(np.flatnonzero(falling)[0]), side="right")) - 1
-            raise LabelError(f"{what}: the ids of row {row} are not sorted and unique; build them with Csr.from_lists")
+        if not falling.any():
+            return None
+        return int(np.searchsorted(self.indptr, int(np.argmax(falling)), side="right")) - 1
 
 
 def check_rows(rows: Integer[np.ndarray, " k"] | Sequence[int], num_rows: int) -> Int64[np.ndarray, " k"]:

@@ -29,7 +29,7 @@ SAMPLES_SCHEMA = pa.schema(
 BLOCK_ROWS = 1 << 18
 """Rows that are checked or copied at a time."""
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Called with the number of rows done since the last call."""
 
 
@@ -70,16 +70,43 @@ class LabelStore:
         """Number of samples."""
         return self.labels.num_samples
 
+    def find_images(self) -> Path | None:
+        """Return the folder that references start from; None where they name no pictures.
+
+        The store remembers where pictures stood as seen from it, and in full: the first folder that holds the first
+        sample's picture is taken, else the first that exists, else the likeliest.
+        """
+        first = self.samples["reference"][0].as_py() if self.num_samples else ""
+        folders = [root for root in self.image_roots if root.is_dir()]
+        return next(
+            (root for root in folders if (root / first).is_file()), next(iter((*folders, *self.image_roots)), None)
+        )
+
     def blocks(self, num_rows: int = BLOCK_ROWS) -> Iterator[StoreBatch]:
         """Yield all samples in order, some rows at a time, as fully checked label sets.
 
         Raises:
             LabelError: If the labels of a block are not what label sets must be; rows count from the block's first.
         """
-        for start in range(0, self.num_samples, num_rows):
-            stop = min(start + num_rows, self.num_samples)
-            samples = self.samples.slice(start, stop - start).select(SAMPLES_SCHEMA.names[:3])
-            yield StoreBatch(labels=_slice(self.labels, start, stop), samples=samples)
+        return batches_of(self.labels, self.samples, num_rows)
+
+
+def batches_of(
+    labels: LabelSets,
+    samples: pa.Table,  # pyright: ignore[reportUnknownParameterType] - pyarrow has no types
+    num_rows: int = BLOCK_ROWS,
+) -> Iterator[StoreBatch]:
+    """Yield labels and samples in order, some rows at a time.
+
+    >>> sets = LabelSets.from_names([["cat"], [], ["dog"]])
+    >>> samples = pa.table({"reference": ["a", "b", "c"], "split": [None] * 3, "group": [None] * 3})
+    >>> [batch.labels.num_samples for batch in batches_of(sets, samples, 2)]
+    [2, 1]
+    """
+    for start in range(0, labels.num_samples, num_rows):
+        stop = min(start + num_rows, labels.num_samples)
+        some = samples.slice(start, stop - start).select(SAMPLES_SCHEMA.names[:3])
+        yield StoreBatch(labels=_slice(labels, start, stop), samples=some)
 
 
 def open_store(folder: Path) -> LabelStore:
