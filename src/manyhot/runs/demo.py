@@ -14,8 +14,8 @@ from manyhot.sources import open_source
 
 log = logging.getLogger("manyhot")
 
-NUM_TRAIN = 14_000
-EPOCHS = 6
+NUM_TRAIN = 10_000
+EPOCHS = 5
 # Pictures of val and of test for one of train.
 HELD_OUT_SHARE = 1 / 8
 NUM_SHOWN = 6
