@@ -9,6 +9,13 @@ from jaxtyping import Float64, Int64, Integer, Shaped
 from manyhot.errors import LabelError, UsageError
 from manyhot.labels.sets import LabelSets
 
+# More passes change next to nothing.
+MENDING_PASSES = 4
+# A unit of more labels hardly ever gains by moving: each of them would have to be lacking there.
+EXCHANGED_LABELS = 4
+# Entries counted at a time, so that no temporary is as large as the data.
+BLOCK = 1 << 22
+
 
 def split_samples(
     sets: LabelSets,
@@ -20,7 +27,7 @@ def split_samples(
     """Return the index of the part that each sample belongs to, so that each part gets its share of each label.
 
     Samples of rare labels choose first; samples without positives are spread like a label of their own. The sizes are
-    exact (largest remainder) unless there are groups; with groups they are as near as whole groups allow. A part may
+    exact (largest remainder) unless there are groups; with groups each is within one largest group of its share. A part may
     be empty when there are few samples or groups. The result depends on the arguments alone.
 
     Args:
@@ -45,27 +52,89 @@ def split_samples(
     >>> count_cells(sets.take(np.flatnonzero(part_of == 0))).prevalence
     array([0.5, 0.5])
     """
-    from manyhot.labels.assignment import assign_units
-
     shares = _check_fractions(fractions)
     units = _single_units(sets) if groups is None else _grouped_units(sets, groups)
-    counts = np.bincount(units.ids, weights=units.amounts, minlength=sets.num_labels + 1).astype(np.float64)
-    order = np.random.default_rng(seed).permutation(len(units.sizes))
-    rarest = np.minimum.reduceat(counts[units.ids], units.indptr[:-1]) if len(order) else np.zeros(0)
-    order = order[np.lexsort((-units.sizes[order], rarest[order]))]
-    capacity = _part_sizes(sets.num_samples, shares).astype(np.float64)
-    part_of_unit = assign_units(
-        order,
-        units.indptr,
-        units.ids,
-        units.amounts,
-        units.sizes,
-        shares[:, None] * counts,
-        capacity if groups is None else shares * sets.num_samples,
-        groups is None,
-        _size_weight(counts, sets.num_samples),
-    )
+    part_of_unit = _assign(units, sets, shares, seed, exact=groups is None)
     return part_of_unit if units.unit_of is None else part_of_unit[units.unit_of]
+
+
+def fold_samples(
+    sets: LabelSets, num_folds: int, *, seed: int, groups: Shaped[np.ndarray, " n"] | None = None
+) -> Int64[np.ndarray, " n"]:
+    """Return the fold of each sample for cross-validation: a split into parts of equal size, as `split_samples` makes it.
+
+    Args:
+        sets: The labels.
+        num_folds: Number of folds, at least 2.
+        seed: As of `split_samples`.
+        groups: As of `split_samples`.
+
+    Raises:
+        UsageError: If there are fewer than two folds, or more than samples or groups.
+
+    >>> fold_of = fold_samples(LabelSets.from_names([["cat"], ["dog"], ["cat", "dog"], []] * 5), 5, seed=0)
+    >>> np.bincount(fold_of)
+    array([4, 4, 4, 4, 4])
+    """
+    available = sets.num_samples if groups is None else len(np.unique(_number_groups(groups)))
+    if not 2 <= num_folds <= available:
+        raise UsageError(
+            f"{num_folds} folds of {available:,} samples or groups; give at least 2, and no more than those"
+        )
+    return split_samples(sets, (1 / num_folds,) * num_folds, seed=seed, groups=groups)
+
+
+def _assign(
+    units: "_Units", sets: LabelSets, shares: Float64[np.ndarray, " k"], seed: int, *, exact: bool
+) -> Int64[np.ndarray, " u"]:
+    from manyhot.labels import assignment
+
+    if not len(units.sizes):
+        return np.zeros(0, dtype=np.int64)
+    counts = _amount_by_label(units, sets.num_labels + 1)
+    order = _rarest_first(units, counts, seed)
+    capacity = _part_sizes(sets.num_samples, shares).astype(np.float64) if exact else shares * sets.num_samples
+    lacking = counts[:, None] * shares
+    entries = (units.indptr, units.ids, units.amounts)
+    weight = _size_weight(counts, sets.num_samples)
+    part_of = assignment.assign_units(order, *entries, units.sizes, lacking, capacity, exact, weight)
+    is_open = (shares > 0).astype(np.int64)
+    if not exact:
+        assignment.fill_parts(order, *entries, units.sizes, lacking, capacity, part_of)
+    for _ in range(MENDING_PASSES):
+        # Last first: those that chose last stand for what is frequent.
+        if exact:
+            changed = assignment.exchange_units(order[::-1], *entries, lacking, is_open, EXCHANGED_LABELS, part_of)
+        else:
+            changed = assignment.move_units(order[::-1], *entries, units.sizes, lacking, capacity, is_open, part_of)
+        if not changed:
+            break
+    return part_of
+
+
+def _amount_by_label(units: "_Units", num_labels: int) -> Float64[np.ndarray, " l"]:
+    counts = np.zeros(num_labels, dtype=np.float64)
+    for start in range(0, len(units.ids), BLOCK):
+        block = slice(start, start + BLOCK)
+        counts += np.bincount(units.ids[block], weights=units.amounts[block], minlength=num_labels)
+    return counts
+
+
+def _rarest_first(units: "_Units", counts: Float64[np.ndarray, " l"], seed: int) -> Int64[np.ndarray, " u"]:
+    """Return the units by their rarest label, then the largest first, then in an order drawn by `seed`."""
+    from manyhot.labels import assignment
+
+    drawn = np.random.default_rng(seed).permutation(len(units.sizes))
+    if units.unit_of is not None:
+        drawn = drawn[np.argsort(-units.sizes[drawn], kind="stable")]
+    levels, level_of = np.unique(counts, return_inverse=True)
+    level_of_unit = np.empty(len(units.sizes), dtype=np.int64)
+    assignment.rarest_levels(units.indptr, units.ids, level_of.astype(np.int64), level_of_unit)
+    starts = np.cumsum(np.bincount(level_of_unit, minlength=len(levels)))
+    starts = np.concatenate(([0], starts[:-1])).astype(np.int64)
+    order = np.empty_like(level_of_unit)
+    assignment.order_by_level(drawn, level_of_unit, starts, order)
+    return order
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
