@@ -1,27 +1,23 @@
 """From a path to a manifest: which format it is, where its pictures are, and all that is wrong with it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from manyhot.errors import SourceError, did_you_mean
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.folder_names import read_folder_names
-from manyhot.sources.labels_json import read_labels_json
+from manyhot.sources.formats import find_format
 from manyhot.sources.listing import Listing
 from manyhot.sources.manifest import Manifest
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.pictures import match_pictures
+from manyhot.sources.pictures import match_pictures, match_rows
 from manyhot.sources.scanning import FolderScan, scan_folder
-from manyhot.sources.table_files import TABLE_FILES, read_table_file
+from manyhot.sources.table_files import TABLE_FILES
 
-Format: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Listing | None]
-
-FORMATS: dict[str, Format] = {".json": read_labels_json, **dict.fromkeys(TABLE_FILES, read_table_file)}
-"""The reader of each kind of label file, by suffix; a folder without one is read by its folders' names."""
+LABEL_FILES = tuple(f"labels{suffix}" for suffix in (".json", *TABLE_FILES))
+"""The label files that a folder is searched for."""
 
 IMAGE_FOLDER = "images"
 MAX_SHOWN = 3
@@ -50,12 +46,16 @@ class Reading:
 def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
     """Return what a folder or label file holds, with everything that is wrong with it.
 
-    A folder holds `labels.json`, or else `labels.csv` (`.tsv`, `.parquet`, `.jsonl`), or else folders whose names are
-    the labels. Pictures lie in `images` beside the label file where there is such a folder, else beside the file.
+    A folder holds `labels.json`, or else `labels.csv` (`.tsv`, `.parquet`, `.jsonl`), or else one of the `FORMATS`, or
+    else folders whose names are the labels. Pictures lie in `images` beside the label file where there is such a
+    folder, else beside the file.
+
+    >>> [finding.name for finding in read_source(Path("nowhere")).findings]
+    ['no-such-file']
     """
     findings = FindingLog()
-    listing = _read_listing(path, options, findings)
-    manifest = None if listing is None else _manifest_of(listing, path, options, findings)
+    found = _read_format(path, options, findings)
+    manifest = _manifest_of(found, path, options, findings) if isinstance(found, Listing) else found
     return Reading(manifest=manifest, findings=findings.findings())
 
 
@@ -77,21 +77,18 @@ def open_source(path: Path, options: SourceOptions = _DEFAULTS) -> Manifest:
     raise SourceError(shown if more <= 0 else f"{shown}; and {more} more kinds of error: `manyhot check` lists them")
 
 
-def _read_listing(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+def _read_format(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | Manifest | None:
     file = _label_file(path, options, findings)
     if findings.has_errors:
         return None
-    if file is None:
-        return read_folder_names(path, options, findings)
-    read = FORMATS.get(file.suffix.lower())
-    if read is None:
-        findings.error("unknown-format", f"{file}: its kind is not known; label files end in {', '.join(FORMATS)}")
+    known = find_format(file or path, options.format, findings)
+    if findings.has_errors:
         return None
-    return read(file, options, findings)
+    return read_folder_names(path, options, findings) if known is None else known.read(file or path, options, findings)
 
 
 def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Path | None:
-    """Return the label file, or None for a folder whose folders' names are the labels."""
+    """Return the label file, or None for a folder of another format."""
     if options.labels is not None:
         if not options.labels.is_file():
             findings.error("no-source", f"{options.labels}: there is no such label file; check the path")
@@ -103,7 +100,7 @@ def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Pat
         nearest = did_you_mean(path.name, siblings)
         findings.error("no-source", f"{path}: there is no such file or folder; check the path{nearest}")
         return None
-    found = [path / f"labels{suffix}" for suffix in FORMATS if (path / f"labels{suffix}").is_file()]
+    found = [path / name for name in LABEL_FILES if (path / name).is_file()]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         findings.error(
@@ -116,8 +113,8 @@ def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Pat
 def _scan_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> FolderScan | None:
     if listing.scan is not None:
         return listing.scan
-    if options.images is not None:
-        root = options.images
+    if options.images is not None or listing.root is not None:
+        root = options.images or listing.root or path
     else:
         file = options.labels or Path(listing.file)
         beside = path if path.is_dir() else file.parent
@@ -132,20 +129,28 @@ def _scan_of(listing: Listing, path: Path, options: SourceOptions, findings: Fin
 
 
 def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> Manifest | None:
-    scan = _scan_of(listing, path, options, findings)
-    if scan is None:
-        return None
-    rows = match_pictures(listing, scan, findings)
+    has_pictures = listing.has_pictures and options.pictures
+    if has_pictures:
+        scan = _scan_of(listing, path, options, findings)
+        if scan is None:
+            return None
+        root, rows = scan.root, match_pictures(listing, scan, findings)
+    else:
+        root = options.images or listing.root or (path if path.is_dir() else path.parent)
+        rows = match_rows(listing, findings)
     if not listing.labels.num_labels:
         findings.error("empty-data", f"{listing.file}: no sample has a label; list the labels of at least one")
     if not rows or not listing.labels.num_labels:
         return None
-    kept = list(rows)
+    kept = np.array(list(rows), dtype=np.int64)
+    every = len(kept) == len(listing.references)
     return Manifest.from_lists(
-        scan.root,
+        root,
         list(rows.values()),
-        listing.labels.take(np.array(kept, dtype=np.int64)),
-        splits=None if listing.splits is None else [listing.splits[row] for row in kept],
-        groups=None if listing.groups is None else [listing.groups[row] for row in kept],
+        listing.labels if every else listing.labels.take(kept),
+        splits=None if listing.splits is None else [listing.splits[row] for row in rows],
+        groups=None if listing.groups is None else [listing.groups[row] for row in rows],
         description=f"{len(kept):,} samples with {listing.labels.num_labels:,} labels from {listing.file}",
+        has_pictures=has_pictures,
+        features=listing.features if every or listing.features is None else listing.features.take(kept),
     )
