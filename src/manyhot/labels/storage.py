@@ -4,6 +4,7 @@
 the system read once for one of them is there for all. `building` writes stores.
 """
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,8 +266,11 @@ def _map(path: Path, dtype: "np.dtype[np.generic]", size: int) -> Shaped[np.ndar
 def _map_samples(folder: Path, manifest: StoreManifest) -> pa.Table:  # pyright: ignore[reportUnknownParameterType] - pyarrow has no types
     path = folder / files.SAMPLES
     try:
-        samples = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Not pa.memory_map: it asks the system to read ahead whatever is touched, here 300 MB, and opening takes 150 ms.
+        samples = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content))).read_all()
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise StoreError(f"{path}: is no Arrow file ({' '.join(str(error).split())}); {MEND}") from None
     if not samples.schema.equals(SAMPLES_SCHEMA):
         raise StoreError(f"{path}: has the columns {samples.schema.names}; expected {SAMPLES_SCHEMA.names}; {MEND}")
