@@ -63,7 +63,7 @@ CASES = [
     broken_csv("a column without a name", ",file,cat\n0,a.jpg,1\n", "label-name", "empty name", "index=False"),
     Broken(claim="no such column", content="file,labels\na.jpg,cat\n", options=SourceOptions(label_column="tags"), name="no-column", says=("'tags'", "columns: 'file', 'labels'", "label_column")),
     # Cells
-    broken_csv("a cell of -1", "file,cat,dog\na.jpg,1,0\nb.jpg,-1,0\n", "cell-value", "line 3", "column 'cat' holds '-1'", "1 (positive), 0 (negative)"),
+    broken_csv("a cell of -1", "file,cat,dog\na.jpg,1,0\nb.jpg,-1,0\n", "uncertain-value", "line 3", "column 'cat'", "uncertain='unknown', 'positive' or 'negative'"),
     broken_csv("a number in a cell", "file,cat\na.jpg,0.7\n", "cell-value", "line 2", "'0.7'", "label_column"),
     broken_csv("an empty label", "file,labels\na.jpg,cat||dog\nb.jpg,cat|\n", "label-name", "line 2", "line 3", "empty name", "mend the name"),
     broken_csv("another delimiter", 'file,labels\na.jpg,"cat,dog"\nb.jpg,cat\n', "unclear-delimiter", "column 'labels'", "1 rows hold ','", "delimiter=','"),
@@ -167,7 +167,7 @@ def test_two_label_files_are_an_error_that_says_how_to_choose(write):
 
 def test_a_file_of_an_unknown_kind_lists_the_known_ones(write):
     root = write({"labels.xlsx": b"PK"})
-    assert "label files end in .json, .csv" in error_of(root / "labels.xlsx")
+    assert "label files are a label store; Open Images CSV" in error_of(root / "labels.xlsx")
 
 
 def test_pictures_in_folders_within_folders_need_a_decision(write):

@@ -10,6 +10,7 @@ from manyhot.labels.space import name_fault
 from manyhot.sources.columns import ArrowColumn, Column
 from manyhot.sources.finding import quote
 from manyhot.sources.listing import Reader
+from manyhot.sources.options import Uncertain
 
 _NEGATIVE, _POSITIVE, _UNKNOWN, _STRANGE = range(4)
 
@@ -20,13 +21,22 @@ _CODES: dict[object, int] = {
     None: _UNKNOWN, "": _UNKNOWN,
 }  # fmt: skip
 
+_UNCERTAIN = (-1, "-1", "-1.0")
+_UNCERTAIN_CODES: dict[Uncertain, int] = {"unknown": _UNKNOWN, "positive": _POSITIVE, "negative": _NEGATIVE}
+
 
 def read_cells(
-    names: Sequence[str], column: Callable[[str], Column], num_rows: int, reader: Reader
+    names: Sequence[str],
+    column: Callable[[str], Column],
+    num_rows: int,
+    reader: Reader,
+    *,
+    uncertain: Uncertain | None = None,
 ) -> LabelSets | None:
     """Return the label sets of a table with one column a label, or None where a column's name can be no label.
 
-    Whichever of negative and unknown is rarer is stored as the exceptions. Takes one byte a cell while it reads.
+    Whichever of negative and unknown is rarer is stored as the exceptions. Takes one byte a cell while it reads. -1 is
+    what `uncertain` says, and an error where it says nothing.
     """
     faults = [(name, fault) for name in names if (fault := name_fault(name)) is not None]
     for name, fault in faults:
@@ -36,7 +46,7 @@ def read_cells(
         return None
     states = np.empty((len(names), num_rows), dtype=np.uint8)
     for label, name in enumerate(names):
-        _read_column(column(name), states[label], name, reader)
+        _read_column(column(name), states[label], name, reader, uncertain)
     unlisted = _NEGATIVE if (states == _NEGATIVE).sum() >= (states == _UNKNOWN).sum() else _UNKNOWN
     rare = _csr_of(states, _UNKNOWN if unlisted == _NEGATIVE else _NEGATIVE)
     return LabelSets(
@@ -47,12 +57,25 @@ def read_cells(
     )
 
 
-def _read_column(column: Column, states: np.ndarray[tuple[int], np.dtype[np.uint8]], name: str, reader: Reader) -> None:
+def _read_column(
+    column: Column,
+    states: np.ndarray[tuple[int], np.dtype[np.uint8]],
+    name: str,
+    reader: Reader,
+    uncertain: Uncertain | None,
+) -> None:
     values = column.to_list() if isinstance(column, ArrowColumn) else column
     states[:] = _codes_of(values)
     for row in np.flatnonzero(states == _STRANGE).tolist():
         value = values[row]
-        states[row] = _UNKNOWN
+        states[row] = _UNKNOWN if uncertain is None or value not in _UNCERTAIN else _UNCERTAIN_CODES[uncertain]
+        if value in _UNCERTAIN:
+            if uncertain is None:
+                message = (
+                    "a cell of a 0/1 column is -1; say what it means: uncertain='unknown', 'positive' or 'negative'"
+                )
+                reader.fault(row, "uncertain-value", message, f"column {quote(name)}")
+            continue
         # NaN is how numbers say nothing.
         if not isinstance(value, float) or not math.isnan(value):
             found = quote(value) if isinstance(value, str) else repr(value)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from manyhot.sources.columns import ArrowColumn
 from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.format import suffix_of
 from manyhot.sources.tables import Table
 from manyhot.sources.text import read_text
 
@@ -21,7 +22,7 @@ def open_delimited(path: Path, findings: FindingLog) -> Table | None:
     if text is None:
         return None
     # newline="": csv itself knows all line ends, and those inside quotes belong to the value.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[path.suffix.lower()], strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[suffix_of(path)], strict=True)
     # One flat list of text: a list a row would cost more in garbage collection than in parsing.
     cells: list[str] = []
     starts: list[int] = []

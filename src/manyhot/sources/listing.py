@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from manyhot.labels import LabelSets
+from manyhot.sources.features import Features
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.manifest import Split
 from manyhot.sources.scanning import FolderScan
@@ -37,6 +39,10 @@ class Listing:
         faulty: Rows with an error of their own; they do not enter a manifest.
         scan: The image folder, where the format had to look into it already.
         unlisted_mend: What to do about a picture that no row names.
+        root: The folder that references start from, where the format says so.
+        has_pictures: Whether references name pictures; otherwise samples are rows, or pictures that are elsewhere.
+        features: The features of each row, where the source holds any.
+        by_stem: Whether references lack the suffix of their picture, and the folder it lies in.
     """
 
     file: str
@@ -48,6 +54,10 @@ class Listing:
     faulty: frozenset[int] = frozenset()
     scan: FolderScan | None = None
     unlisted_mend: str = "list it, with an empty list if it has no label"
+    root: Path | None = None
+    has_pictures: bool = True
+    features: Features | None = None
+    by_stem: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from jaxtyping import Integer
 
 from manyhot.errors import SourceError
 from manyhot.labels import Csr, LabelSets
+from manyhot.sources.features import Features
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -33,6 +34,8 @@ class Manifest:
             split (a patient, a film), or null.
         labels: The labels of each sample, in the same order.
         description: Where it came from, in words.
+        has_pictures: Whether references name pictures; otherwise they are names of rows, or addresses.
+        features: The features of each sample, where the source holds any.
 
     Raises:
         SourceError: If columns, types or lengths are not these.
@@ -46,6 +49,8 @@ class Manifest:
     samples: pa.Table
     labels: LabelSets
     description: str = "data"
+    has_pictures: bool = True
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         if not self.samples.schema.equals(SAMPLES_SCHEMA):
@@ -56,7 +61,9 @@ class Manifest:
             )
         if self.samples["reference"].null_count:
             raise SourceError("a sample has no reference; name the file of each sample")
-        strange = set(self.splits()) - {*SPLITS, None}
+        if self.features is not None and self.features.num_samples != self.num_samples:
+            raise SourceError(f"{self.num_samples:,} samples have {self.features.num_samples:,} rows of features")
+        strange = set(self.samples["split"].unique().to_pylist()) - {*SPLITS, None}
         if strange:
             raise SourceError(f"split {min(map(str, strange))!r} is none of {', '.join(SPLITS)}")
 
@@ -69,12 +76,21 @@ class Manifest:
         splits: Sequence[str | None] | None = None,
         groups: Sequence[str | None] | None = None,
         description: str = "data",
+        has_pictures: bool = True,
+        features: Features | None = None,
     ) -> "Manifest":
         """Return a manifest from plain lists, one entry a sample."""
         absent = [None] * len(references)
         columns = [list(references), absent if splits is None else splits, absent if groups is None else groups]
         samples = pa.table([pa.array(column, pa.string()) for column in columns], schema=SAMPLES_SCHEMA)
-        return Manifest(root=root, samples=samples, labels=labels, description=description)
+        return Manifest(
+            root=root,
+            samples=samples,
+            labels=labels,
+            description=description,
+            has_pictures=has_pictures,
+            features=features,
+        )
 
     @property
     def num_samples(self) -> int:
@@ -115,11 +131,12 @@ class Manifest:
         """
         rows = np.asarray(rows, dtype=np.int64)
         labels = self.labels.take(rows)
-        return replace(self, samples=self.samples.take(pa.array(rows)), labels=labels)
+        features = None if self.features is None else self.features.take(rows)
+        return replace(self, samples=self.samples.take(pa.array(rows)), labels=labels, features=features)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of references, splits, groups and labels, in order; the same wherever the folder stands."""
+        """SHA-256 of references, splits, groups, labels and features, in order; the same wherever the folder stands."""
         digest = hashlib.sha256()
         for name in SAMPLES_SCHEMA.names:
             column = self.samples[name]
@@ -127,6 +144,10 @@ class Manifest:
             digest.update(lengths.tobytes())
             digest.update("".join(pc.fill_null(column, "").to_pylist()).encode())
         digest.update(_bytes_of_labels(self.labels))
+        if self.features is not None:
+            rows = self.features.rows
+            for values in (rows.indptr.astype("<i8"), rows.ids.astype("<u4"), self.features.values.astype("<f4")):
+                digest.update(values.tobytes())
         return digest.hexdigest()
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
 from manyhot.errors import did_you_mean
-from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace, Unlisted
+from manyhot.labels import LabelSets, LabelSpace, Unlisted
 from manyhot.labels.space import name_fault
+from manyhot.sources.cell_lists import CellList, sets_of
 from manyhot.sources.finding import MAX_EXAMPLES, FindingLog, quote
 from manyhot.sources.listing import Reader
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
@@ -25,19 +26,21 @@ NAMES_FILE = "label_names.json"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelPairs:
-    """The positives of all rows, as pairs of a row and a label that has a key but no id yet.
+    """What is said of all rows, as pairs of a row and a label that has a key but no id yet.
 
     Args:
         num_rows: Number of rows, with those that have no label.
         row_ids: The row of each positive.
         codes: The label of each positive, as an index into `keys`.
         keys: The distinct labels.
+        states: What is said of each, as `CellList` has it; None when all are positive.
     """
 
     num_rows: int
     row_ids: Int64[np.ndarray, " p"]
     codes: Int64[np.ndarray, " p"]
     keys: Sequence[LabelKey]
+    states: UInt8[np.ndarray, " p"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,14 +170,11 @@ def _sets_of(
 ) -> LabelSets:
     label_ids = ids[pairs.codes] if len(pairs.codes) else pairs.codes
     kept = label_ids >= 0
-    rows, label_ids = pairs.row_ids[kept], label_ids[kept]
-    positives = Csr.from_pairs(rows, label_ids, pairs.num_rows)
-    if positives.size < len(rows):
-        order = np.lexsort((label_ids, rows))
-        again = np.flatnonzero((np.diff(rows[order]) == 0) & (np.diff(label_ids[order]) == 0))
-        for position in order[again + 1].tolist():
-            place = f"{reader.place(int(rows[position]))}: {quote(space.names[int(label_ids[position])])}"
-            reader.findings.warning(
-                "repeated-label", f"{reader.file}: a row lists a label twice; it counts once", place
-            )
-    return LabelSets(space=space, positives=positives, sources=(LabelSource(unlisted=unlisted),))
+    every = bool(kept.all())
+    cells = CellList(
+        num_rows=pairs.num_rows,
+        row_ids=pairs.row_ids if every else pairs.row_ids[kept],
+        label_ids=label_ids if every else label_ids[kept],
+        states=None if pairs.states is None else pairs.states[kept],
+    )
+    return sets_of(cells, space, reader, unlisted=unlisted)

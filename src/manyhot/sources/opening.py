@@ -51,7 +51,7 @@ def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
     folder, else beside the file.
 
     >>> [finding.name for finding in read_source(Path("nowhere")).findings]
-    ['no-such-file']
+    ['no-source']
     """
     findings = FindingLog()
     found = _read_format(path, options, findings)

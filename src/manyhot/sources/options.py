@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from manyhot.labels import Unlisted
+
+Uncertain = Literal["unknown", "positive", "negative"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,13 @@ class SourceOptions:
         label_column: The column of a table that holds the labels.
         delimiter: What parts the labels in a column of text; `|` where nothing is given.
         unlisted: What a label means that a sample's list does not name.
+        format: The name of the format, where the file does not show it: one of `FORMATS`.
+        names: The file that names the labels, for formats that keep them apart, where it is not beside the data.
+        hierarchy: The file that says which label is a kind of which, for formats that keep it apart.
+        label_columns: The columns of a 0/1 table that are labels; all that have no other role where nothing is given.
+        uncertain: What -1 means in a table of 1, 0 and -1; without it -1 is an error.
+        pictures: Whether pictures are looked for. Without, samples keep the names that the source gives them.
+        trust_pickle: Whether a pickle may be read, which then holds plain containers and NumPy arrays only.
     """
 
     labels: Path | None = None
@@ -28,3 +38,10 @@ class SourceOptions:
     label_column: str | None = None
     delimiter: str | None = None
     unlisted: Unlisted = "negative"
+    format: str | None = None
+    names: Path | None = None
+    hierarchy: Path | None = None
+    label_columns: tuple[str, ...] | None = None
+    uncertain: Uncertain | None = None
+    pictures: bool = True
+    trust_pickle: bool = False

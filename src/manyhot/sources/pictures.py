@@ -19,8 +19,9 @@ def match_pictures(listing: Listing, scan: FolderScan, findings: FindingLog) -> 
         findings.error("unreadable-folder", message, f"{quote(folder)}: {reason}")
     rows: dict[int, str] = {}
     first: dict[str, int] = {}
+    by_stem = scan.pictures_by_stem() if listing.by_stem else {}
     for row, written in enumerate(listing.references):
-        reference = written if written in scan.files else normal_form(written)
+        reference = by_stem.get(written) or (written if written in scan.files else normal_form(written))
         if reference in first:
             earlier = listing.place(first[reference])
             place = listing.place(row)
@@ -38,6 +39,28 @@ def match_pictures(listing: Listing, scan: FolderScan, findings: FindingLog) -> 
             message = f"{listing.file}: a row names no picture, for the name is empty; write it or delete the row"
             findings.error("empty-reference", message, listing.place(row))
     _report_unlisted(listing, first, scan, findings)
+    return rows
+
+
+def match_rows(listing: Listing, findings: FindingLog) -> dict[int, str]:
+    """Return the rows that enter a manifest without pictures, each with its reference; faults go to the findings.
+
+    A row stays out if it was faulty before, repeats the name of another row, or has none.
+    """
+    rows: dict[int, str] = {}
+    first: dict[str, int] = {}
+    for row, written in enumerate(listing.references):
+        earlier = first.setdefault(written, row)
+        if not written:
+            if row not in listing.faulty:
+                message = f"{listing.file}: a row has no name; write it or delete the row"
+                findings.error("empty-reference", message, listing.place(row))
+        elif earlier != row:
+            message = f"{listing.file}: a row repeats the name of an earlier row; keep one and delete the other"
+            place = f"{listing.place(row)}: {quote(written)} as in {listing.place(earlier)}"
+            findings.error("duplicate-row", message, place)
+        elif row not in listing.faulty:
+            rows[row] = written
     return rows
 
 

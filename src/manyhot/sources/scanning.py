@@ -41,6 +41,16 @@ class FolderScan:
         """Return the files that can be opened as pictures, by their suffix, sorted; hidden files are left out."""
         return sorted(_visible(self.files, PICTURE_SUFFIXES))
 
+    def pictures_by_stem(self) -> dict[str, str]:
+        """Return the picture that each name without suffix and folder stands for; names of several are left out."""
+        found: dict[str, str] = {}
+        repeated: set[str] = set()
+        for name in self.pictures():
+            stem = posixpath.splitext(posixpath.basename(name))[0]
+            if found.setdefault(stem, name) != name:
+                repeated.add(stem)
+        return {stem: name for stem, name in found.items() if stem not in repeated}
+
     def other_pictures(self) -> list[str]:
         """Return the pictures of formats that are not opened, sorted."""
         return sorted(_visible(self.files, OTHER_PICTURE_SUFFIXES))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from manyhot.sources.delimited import open_delimited
 from manyhot.sources.finding import FindingLog
+from manyhot.sources.format import suffix_of
 from manyhot.sources.json_lines import open_json_lines
 from manyhot.sources.listing import Listing
 from manyhot.sources.naming import read_declared_names
@@ -25,5 +26,5 @@ TABLE_FILES: dict[str, Callable[[Path, FindingLog], Table | None]] = {
 
 def read_table_file(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
     """Return the samples of a table, or None where it is no sound one; faults go to the findings."""
-    table = TABLE_FILES[path.suffix.lower()](path, findings)
+    table = TABLE_FILES[suffix_of(path)](path, findings)
     return None if table is None else read_table(table, read_declared_names(path.parent, findings), options, findings)

@@ -64,8 +64,13 @@ def read_table(
 ) -> Listing | None:
     """Return the samples of a table, or None where its columns do not say what they are; faults go to the findings."""
     roles = find_roles(table.file, table.names, options, findings)
-    if roles is None:
-        return None
+    return None if roles is None else read_roles(table, roles, declared, options, findings)
+
+
+def read_roles(
+    table: Table, roles: Roles, declared: DeclaredNames | None, options: SourceOptions, findings: FindingLog
+) -> Listing | None:
+    """Return the samples of a table whose columns are known, or None where a column is not what it should be."""
     if not table.num_rows:
         findings.error("empty-data", f"{table.file}: the table has no rows; it needs at least one sample")
         return None
@@ -101,7 +106,12 @@ def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings
         return None
     labels = options.label_column or _first(columns, LABEL_COLUMNS)
     split, group = columns.get(SPLIT_COLUMN), columns.get(GROUP_COLUMN)
-    others = tuple(name for name in names if name not in (reference, labels, split, group))
+    cells = options.label_columns
+    for name in cells or ():
+        if not _has_column(file, names, "label_columns", name, findings):
+            return None
+    others = cells or tuple(name for name in names if name not in (reference, labels, split, group))
+    labels = None if cells else labels
     if labels is None and not others:
         findings.error(
             "no-label-column",
@@ -109,9 +119,14 @@ def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings
             "add a 0/1 column a label",
         )
         return None
-    for name in others if labels is not None else ():
+    unused = others if labels is not None else ()
+    if cells:
+        unused = tuple(name for name in names if name not in (reference, split, group, *cells))
+    for name in unused:
         findings.info(
-            "ignored-column", f"{file}: a column is not used, since {quote(labels or '')} holds labels", quote(name)
+            "ignored-column",
+            f"{file}: a column is not used, since {quote(labels or 'label_columns')} holds labels",
+            quote(name),
         )
     return Roles(reference=reference, labels=labels, split=split, group=group, cells=others if labels is None else ())
 
@@ -183,7 +198,7 @@ def _labels_of(
     table: Table, roles: Roles, declared: DeclaredNames | None, options: SourceOptions, reader: Reader
 ) -> LabelSets | None:
     if roles.labels is None:
-        return read_cells(roles.cells, table.column, table.num_rows, reader)
+        return read_cells(roles.cells, table.column, table.num_rows, reader, uncertain=options.uncertain)
     pairs = _pairs_of(table, roles.labels, options.delimiter, reader)
     return None if pairs is None else assemble_labels(pairs, declared, reader, unlisted=options.unlisted)
 

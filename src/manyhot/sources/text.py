@@ -1,5 +1,7 @@
 """Text files read strictly: UTF-8, with or without a byte order mark, and nothing else."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 from manyhot.sources.finding import FindingLog
@@ -9,9 +11,12 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_bytes(path: Path, findings: FindingLog) -> bytes | None:
-    """Return the bytes of a file, or None where it cannot be read or is empty, which is then an error in the findings."""
+    """Return the bytes of a file, those in it where it ends in `.gz`, or None with an error in the findings."""
     try:
-        data = path.read_bytes()
+        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        findings.error("unreadable-file", f"{path}: no sound gzip file ({error}); write it again")
+        return None
     except OSError as error:
         findings.error("unreadable-file", f"{path}: {error.strerror or error}; check the path and its permissions")
         return None

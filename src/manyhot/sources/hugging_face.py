@@ -1,0 +1,173 @@
+"""Hugging Face folders: pictures with `metadata` tables, and numbers of labels that `dataset_info.json` names."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from manyhot.sources.coco import split_in
+from manyhot.sources.columns import ArrowColumn, Column
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.listing import Listing
+from manyhot.sources.naming import DeclaredNames, read_declared_names
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
+from manyhot.sources.table_files import TABLE_FILES
+from manyhot.sources.tables import LABEL_COLUMNS, Table, read_table
+from manyhot.sources.text import read_text
+
+METADATA = tuple(f"metadata{suffix}" for suffix in (".jsonl", ".csv", ".parquet"))
+INFO = "dataset_info.json"
+FILE_NAME, SPLIT = "file_name", "split"
+
+
+def is_hugging_face(path: Path) -> bool:
+    """Return whether a folder holds a metadata table, in itself or in the folders in it."""
+    return path.is_dir() and bool(_tables_in(path))
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    own = [folder / name for name in METADATA if (folder / name).is_file()]
+    return own or sorted(file for name in METADATA for file in folder.glob(f"*/{name}"))
+
+
+def read_hugging_face(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+    """Return the samples of all metadata tables, or None with errors.
+
+    `train/metadata.jsonl` speaks of pictures in `train`, which is then their split. Labels that are numbers take their
+    names from the `ClassLabel` that `dataset_info.json` describes.
+    """
+    parts: list[Table] = []
+    for file in _tables_in(path):
+        table = TABLE_FILES[file.suffix](file, findings)
+        if table is None:
+            return None
+        if FILE_NAME not in table.names:
+            message = f"{file}: there is no column {quote(FILE_NAME)}; every row names its picture there"
+            findings.error("no-reference-column", message)
+            return None
+        parts.append(_placed(table, file, path))
+    table = joined(str(path) if len(parts) > 1 else parts[0].file, parts)
+    declared = read_declared_names(path, findings)
+    classes = _class_names(path / INFO, findings)
+    column = options.label_column or next((name for name in LABEL_COLUMNS if name in table.names), None)
+    if column is not None and column in classes:
+        names = classes[column]
+        declared = declared or DeclaredNames(file=str(path / INFO), keys=tuple((None, name) for name in names))
+        table = _named(table, column, names, findings)
+    listing = read_table(table, declared, replace(options, reference_column=FILE_NAME), findings)
+    return None if listing is None else replace(listing, root=options.images or path)
+
+
+def _placed(table: Table, file: Path, folder: Path) -> Table:
+    """Return the table with names that start from the folder, and the split that its own folder is named for."""
+    inner = file.parent.relative_to(folder).as_posix()
+    if inner == ".":
+        return table
+    split, others, own_place = split_in(inner), table.column, table.place
+
+    def column(name: str) -> Column:
+        if name == SPLIT and split is not None:
+            return list[object]([split]) * table.num_rows
+        values = _values(others(name))
+        return (
+            [f"{inner}/{value}" if isinstance(value, str) else value for value in values]
+            if name == FILE_NAME
+            else values
+        )
+
+    names = list(dict.fromkeys([*table.names, *([] if split is None else [SPLIT])]))
+
+    def place(row: int) -> str:
+        return f"{inner}/{file.name}, {own_place(row)}"
+
+    return replace(table, names=names, column=column, place=place)
+
+
+def joined(file: str, parts: Sequence[Table]) -> Table:
+    """Return the rows of several tables one after the other; a column that a table lacks is null there."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = [0]
+    for part in parts:
+        starts.append(starts[-1] + part.num_rows)
+
+    def column(name: str) -> Column:
+        values: list[object] = []
+        for part in parts:
+            values += _values(part.column(name)) if name in part.names else [None] * part.num_rows
+        return values
+
+    def place(row: int) -> str:
+        number = next(number for number in range(len(parts)) if row < starts[number + 1])
+        return parts[number].place(row - starts[number])
+
+    return Table(
+        file=file,
+        names=list(dict.fromkeys(name for part in parts for name in part.names)),
+        num_rows=starts[-1],
+        column=column,
+        place=place,
+        faulty=frozenset(start + row for start, part in zip(starts, parts, strict=False) for row in part.faulty),
+    )
+
+
+def _values(column: Column) -> list[object]:
+    return column.to_list() if isinstance(column, ArrowColumn) else column
+
+
+def _named(table: Table, name: str, names: tuple[str, ...], findings: FindingLog) -> Table:
+    others = table.column
+
+    def label_of(value: object, row: int) -> object:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if 0 <= value < len(names):
+            return names[value]
+        message = f"{table.file}: a label's number is not below {len(names):,}, the number of names in {INFO}; mend it"
+        findings.error("unknown-label", message, f"{table.place(row)}: {value}")
+        return None
+
+    def column(wanted: str) -> Column:
+        found = others(wanted)
+        if wanted != name or (isinstance(found, ArrowColumn) and found.is_text):
+            return found
+        values: list[object] = []
+        for row, value in enumerate(_values(found)):
+            labels = value if isinstance(value, list) else [value]
+            values.append([label for number in labels if (label := label_of(number, row)) is not None])
+        return values
+
+    return replace(table, column=column)
+
+
+def _class_names(path: Path, findings: FindingLog) -> dict[str, tuple[str, ...]]:
+    """Return the names of each column that is a `ClassLabel`, or a list of them; none where there is no such file."""
+    text = read_text(path, findings) if path.is_file() else None
+    if text is None:
+        return {}
+    try:
+        value = parse_json(text)
+    except JsonFaultError as fault:
+        findings.error("json-syntax", f"{path}: {fault}; mend the JSON there")
+        return {}
+    return class_names(value)
+
+
+def class_names(info: object) -> dict[str, tuple[str, ...]]:
+    """Return the names of each class-label column of a data set's description.
+
+    >>> class_names(parse_json('{"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}'))
+    {'label': ('cat', 'dog')}
+    """
+    features = _member(info, "features")
+    found: dict[str, tuple[str, ...]] = {}
+    for name, feature in features if isinstance(features, JsonObject) else ():
+        inner = feature[0] if isinstance(feature, list) and not isinstance(feature, JsonObject) and feature else feature
+        names = _member(inner, "names") or _member(_member(inner, "feature"), "names")
+        if isinstance(names, list) and names and all(isinstance(text, str) for text in names):
+            found[name] = tuple(text for text in names if isinstance(text, str))
+    return found
+
+
+def _member(value: object, key: str) -> object:
+    return dict(value).get(key) if isinstance(value, JsonObject) else None

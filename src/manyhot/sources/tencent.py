@@ -1,0 +1,161 @@
+"""Tencent ML-Images: rows of an address and `id:confidence`, and a dictionary of labels with their parents."""
+
+# pyarrow.compute makes its functions when it is imported, where no type checker sees them:
+# pyright: reportAttributeAccessIssue=false
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manyhot.labels import LabelSpace
+from manyhot.sources.cell_lists import CellList, sets_of
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.format import suffix_of
+from manyhot.sources.id_values import IdValues, parse_id_values
+from manyhot.sources.label_names import numbered_space, sound_names, told_apart
+from manyhot.sources.line_blocks import LineBlock, first_line, read_line_blocks
+from manyhot.sources.listing import Listing, Reader
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.text import read_text
+
+DICTIONARY = "dictionary_and_semantic_hierarchy.txt"
+_ROW = re.compile(r"\S+[\t ]+\d+:[\d.eE+-]+([\t ]|$)")
+_DICTIONARY_HEADER = "category_index"
+
+
+def is_tencent(path: Path) -> bool:
+    """Return whether a file's first line is an address with pairs of a label's number and a confidence."""
+    return path.is_file() and suffix_of(path) in (".txt", ".tsv", "") and _ROW.match(first_line(path)) is not None
+
+
+def read_tencent(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+    """Return the rows of a file `address id:confidence …`, or None where it holds none.
+
+    Labels take their names and parents from the dictionary beside the file; without it they are called by their
+    numbers. A label with a confidence is a positive that keeps it; an unlisted label is negative.
+    """
+    dictionary = options.hierarchy or options.names or path.parent / DICTIONARY
+    space = None
+    if dictionary.is_file() or dictionary in (options.hierarchy, options.names):
+        space = read_dictionary(dictionary, findings)
+        if space is None:
+            return None
+    else:
+        message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it with names"
+        findings.info("unnamed-labels", message)
+    references: list[str] = []
+    reader = Reader(str(path), findings, lambda row: f"line {row + 1}")
+    found = [_pairs_of(block, len(references), references, reader) for block in read_line_blocks(path, findings)]
+    if not references:
+        findings.error("empty-data", f"{path}: the file holds no row; it needs at least one sample")
+        return None
+    rows = np.concatenate([pairs.row_ids for pairs in found])
+    ids, values = np.concatenate([pairs.ids for pairs in found]), np.concatenate([pairs.values for pairs in found])
+    space = space or numbered_space(int(ids.max()) + 1 if ids.size else 0)
+    kept = _in_range(rows, ids, values, len(space), reader)
+    cells = CellList(
+        num_rows=len(references), row_ids=rows[kept], label_ids=ids[kept], confidence=values[kept].astype(np.float32)
+    )
+    return Listing(
+        file=str(path),
+        references=references,
+        place=reader.place,
+        labels=sets_of(cells, space, reader, unlisted=options.unlisted),
+        faulty=frozenset(reader.faulty),
+        has_pictures=not any("://" in reference for reference in references[:100]),
+    )
+
+
+def _pairs_of(block: LineBlock, first_row: int, references: list[str], reader: Reader) -> IdValues:
+    # One kind of blank throughout, so that one split is enough.
+    lines = pc.replace_substring(pc.utf8_trim_whitespace(block.lines), "\t", " ")
+    parts = pc.split_pattern(lines, " ", max_splits=1)
+    sizes = pc.list_value_length(parts).to_numpy()
+    flat = parts.flatten()
+    starts = np.cumsum(sizes) - sizes
+    references.extend(flat.take(pa.array(starts)).to_pylist())
+    rests = np.full(len(lines), "", dtype=object)
+    rests[sizes == 2] = flat.take(pa.array(starts[sizes == 2] + 1)).to_pylist()
+    pairs = parse_id_values(pc.split_pattern(pa.array(rests.tolist(), pa.large_string()), " "))
+    for row, token in pairs.faults:
+        message = "a token is no 'id:confidence'; mend it, or delete the row"
+        reader.fault(first_row + row, "pair-syntax", message, quote(token))
+    return IdValues(pairs.row_ids + first_row, pairs.ids, pairs.values, ())
+
+
+def _in_range(
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    ids: np.ndarray[tuple[int], np.dtype[np.int64]],
+    values: np.ndarray[tuple[int], np.dtype[np.float32]],
+    num_labels: int,
+    reader: Reader,
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    known = ids < num_labels
+    for position in np.flatnonzero(~known).tolist():
+        message = f"a label's number is not below {num_labels:,}, the number of labels; mend it or the dictionary"
+        reader.fault(int(rows[position]), "unknown-label", message, str(int(ids[position])))
+    sound = (values > 0) & (values <= 1)
+    for position in np.flatnonzero(known & ~sound).tolist():
+        message = "a confidence is not above 0 and at most 1; mend it, or leave the label out if it is not there"
+        reader.fault(int(rows[position]), "confidence", message, f"{ids[position]}:{values[position]:g}")
+    return known & sound
+
+
+def read_dictionary(path: Path, findings: FindingLog) -> LabelSpace | None:
+    """Return the labels of a dictionary with the columns index, id, index of the parent, name; None with errors.
+
+    A parent of -1 is none. A name that stands for several labels gets the label's id behind it.
+    """
+    text = read_text(path, findings)
+    if text is None:
+        return None
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if lines and lines[0][1].startswith(_DICTIONARY_HEADER):
+        lines = lines[1:]
+    keys: list[str] = []
+    names: list[str] = []
+    parents: list[int] = []
+    for row, (number, line) in enumerate(lines):
+        fields = [field.strip() for field in line.rstrip("\r").split("\t")]
+        fault = _entry_fault(fields, row, len(lines))
+        if fault is not None:
+            findings.error("dictionary-entry", f"{path}: {fault[0]}", f"line {number}: {fault[1]}")
+            return None
+        keys.append(fields[1])
+        parents.append(int(fields[2]))
+        names.append(fields[3])
+    sound = sound_names(told_apart(names, keys), path, findings, unit="entry")
+    if sound is None or _has_cycle(parents, list(sound), path, findings):
+        return None
+    return LabelSpace(names=sound, parents=tuple(() if parent < 0 else (parent,) for parent in parents))
+
+
+def _entry_fault(fields: list[str], row: int, num_entries: int) -> tuple[str, str] | None:
+    if len(fields) != 4:
+        return "a line has not the four fields index, id, index of the parent, name, parted by tabs", f"{len(fields)}"
+    if fields[0] != str(row):
+        return "the indices do not count from 0; write the entries in order", f"{quote(fields[0])} instead of {row}"
+    if not re.fullmatch(r"-1|\d{1,9}", fields[2]) or int(fields[2]) >= num_entries or int(fields[2]) == row:
+        return "a parent is no other entry's index, and not -1 for none; mend it", quote(fields[2])
+    return None
+
+
+def _has_cycle(parents: list[int], names: list[str], path: Path, findings: FindingLog) -> bool:
+    done: set[int] = set()
+    for start in range(len(parents)):
+        seen: dict[int, None] = {}
+        label = start
+        while label >= 0 and label not in done:
+            if label in seen:
+                circle = list(seen)[list(seen).index(label) :]
+                shown = " > ".join(quote(names[entry]) for entry in [*circle[:5], label])
+                message = f"{path}: labels are their own ancestors; mend the parent of one"
+                findings.error("cycle", message, shown)
+                return True
+            seen[label] = None
+            label = parents[label]
+        done |= seen.keys()
+    return False

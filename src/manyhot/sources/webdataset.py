@@ -1,0 +1,146 @@
+"""WebDataset: tar files in which the members `KEY.jpg` and `KEY.json` or `KEY.cls` are one sample."""
+
+import re
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.format import suffix_of
+from manyhot.sources.gathering import Gathering, declared_of
+from manyhot.sources.label_names import find_names, read_numbered_names
+from manyhot.sources.listing import Listing
+from manyhot.sources.options import SourceOptions
+from manyhot.sources.scanning import PICTURE_SUFFIXES
+from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
+from manyhot.sources.tables import LABEL_COLUMNS
+
+LABEL_MEMBERS = (".json", ".cls", ".txt")
+MAX_LABEL_BYTES = 1 << 24
+
+
+@dataclass(eq=False)
+class _Sample:
+    """The members of one key: the suffix of its picture, and what its label members hold."""
+
+    picture: str | None = None
+    labels: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+def is_webdataset(path: Path) -> bool:
+    """Return whether a path is a tar file, or a folder with tar files in it."""
+    return suffix_of(path) == ".tar" if path.is_file() else path.is_dir() and bool(_shards_in(path))
+
+
+def _shards_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tar"))
+
+
+def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
+    """Return the samples of a tar file, or of all tar files of a folder; their pictures stay inside.
+
+    `KEY.json` holds labels, or `{"labels": labels}`; `KEY.cls` numbers of labels, or else a name a line; `KEY.txt` is
+    read as labels where there is neither. Numbers are called by the names that a file beside the tar files gives.
+    """
+    file = find_names(path if path.is_dir() else path.parent, options)
+    names = None if file is None else read_numbered_names(file, findings)
+    if file is not None and names is None:
+        return None
+    rows = Gathering(str(path), findings)
+    for shard in [path] if path.is_file() else _shards_in(path):
+        samples = _read_shard(shard, findings)
+        if samples is None:
+            return None
+        for key, sample in samples.items():
+            _add(key, sample, shard, names, rows)
+    declared = None if names is None or file is None else declared_of(names, file)
+    return rows.listing(declared, unlisted=options.unlisted, has_pictures=False)
+
+
+def _read_shard(path: Path, findings: FindingLog) -> dict[str, _Sample] | None:
+    samples: dict[str, _Sample] = {}
+    seen: set[str] = set()
+    try:
+        with tarfile.open(path, "r:*") as shard:
+            for member in shard:
+                name = PurePosixPath(member.name)
+                if not member.isfile() or name.name.startswith("."):
+                    continue
+                if member.name in seen:
+                    message = f"{path}: a member stands twice; write the file again without one"
+                    findings.error("duplicate-member", message, quote(member.name))
+                    continue
+                seen.add(member.name)
+                base, _, suffix = name.name.partition(".")
+                sample = samples.setdefault(str(name.with_name(base)), _Sample())
+                if f".{suffix.casefold()}" in PICTURE_SUFFIXES:
+                    sample.picture = f".{suffix}"
+                elif f".{suffix.casefold()}" in LABEL_MEMBERS:
+                    sample.labels[f".{suffix.casefold()}"] = _content_of(member, shard)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        findings.error("unreadable-file", f"{path}: no sound tar file ({error}); write it again")
+        return None
+    return samples
+
+
+def _content_of(member: tarfile.TarInfo, shard: tarfile.TarFile) -> bytes:
+    if member.size > MAX_LABEL_BYTES:
+        raise tarfile.ReadError(f"{member.name} is larger than {MAX_LABEL_BYTES:,} bytes, too large for labels")
+    content = shard.extractfile(member)
+    data = b"" if content is None else content.read()
+    if len(data) < member.size:
+        raise tarfile.ReadError(f"{member.name} is cut off")
+    return data
+
+
+def _add(key: str, sample: _Sample, shard: Path, names: tuple[str, ...] | None, rows: Gathering) -> None:
+    row = rows.add(f"{key}{sample.picture or ''}", f"{shard.name}, key {quote(key)}")
+    suffix = next((suffix for suffix in LABEL_MEMBERS if suffix in sample.labels), None)
+    if suffix is None:
+        message = "a sample has no .json and no .cls; add one, empty for a sample without labels"
+        rows.reader.fault(row, "no-labels", message)
+        return
+    try:
+        text = sample.labels[suffix].decode()
+        value = parse_json(text) if suffix == ".json" else _listed(text)
+    except UnicodeDecodeError:
+        rows.reader.fault(row, "encoding", f"a {suffix} is not UTF-8; write it as UTF-8")
+        return
+    except JsonFaultError as fault:
+        rows.reader.fault(row, "json-syntax", "a .json is no JSON; mend it", str(fault))
+        return
+    for label in _labels_of(value, row, rows):
+        _mark(label, row, names, rows)
+
+
+def _listed(text: str) -> list[object]:
+    parts = [part.strip() for part in text.split("\n") if part.strip()]
+    if len(parts) == 1 and re.fullmatch(r"\d+([\s,]+\d+)*", parts[0]):
+        parts = re.split(r"[\s,]+", parts[0])
+    return [int(part) if part.isdecimal() and len(part) < 10 else part for part in parts]
+
+
+def _labels_of(value: object, row: int, rows: Gathering) -> list[object]:
+    if isinstance(value, JsonObject):
+        members = dict(value)
+        key = next((name for name in LABEL_COLUMNS if name in members), None)
+        if key is None or value.repeated_keys():
+            message = 'a .json has not one key "labels"; write {"labels": [label, …]}'
+            rows.reader.fault(row, "json-shape", message)
+            return []
+        value = members[key]
+    return list(value) if isinstance(value, list) and not isinstance(value, JsonObject) else [value]
+
+
+def _mark(label: object, row: int, names: tuple[str, ...] | None, rows: Gathering) -> None:
+    if isinstance(label, str):
+        rows.mark(row, label)
+    elif not isinstance(label, int) or isinstance(label, bool) or label < 0:
+        message = "a label is neither text nor a number from 0; mend it"
+        rows.reader.fault(row, "label-type", message, repr(label)[:40])
+    elif names is not None and label >= len(names):
+        message = f"a label's number is not below {len(names):,}, the number of names; labels count from 0"
+        rows.reader.fault(row, "unknown-label", message, str(label))
+    else:
+        rows.mark(row, str(label) if names is None else names[label])
