@@ -10,6 +10,7 @@ from manyhot.runs.facts import DataFacts, describe_labels
 from manyhot.runs.options import source_options
 from manyhot.sources import Manifest, read_source
 from manyhot.sources.finding import Finding
+from manyhot.sources.label_store import check_label_store
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
@@ -41,8 +42,10 @@ def check_data(path: Path, config: DataConfig | None = None) -> CheckReport:
         config: How to read it.
     """
     reading = read_source(path, source_options(config or DataConfig()))
-    if reading.manifest is None:
-        return CheckReport(findings=reading.findings, facts=None)
+    damage = check_label_store(path) if reading.manifest is not None else ()
+    if reading.manifest is None or damage:
+        # Damaged labels cannot be counted.
+        return CheckReport(findings=(*reading.findings, *damage), facts=None)
     findings = (*reading.findings, *_check_manifest(reading.manifest))
     return CheckReport(findings=findings, facts=describe_labels(reading.manifest.labels))
 
