@@ -13,6 +13,7 @@ from manyhot.sources.format import suffix_of
 from manyhot.sources.tables import Table
 from manyhot.sources.text import read_text
 
+MAX_PLAIN_COLUMNS = 1_000
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 
 
@@ -21,6 +22,9 @@ def open_delimited(path: Path, findings: FindingLog) -> Table | None:
     text = read_text(path, findings)
     if text is None:
         return None
+    plain = _read_plain(path, text)
+    if plain is not None:
+        return plain
     # newline="": csv itself knows all line ends, and those inside quotes belong to the value.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[suffix_of(path)], strict=True)
     # One flat list of text: a list a row would cost more in garbage collection than in parsing.
@@ -46,6 +50,37 @@ def open_delimited(path: Path, findings: FindingLog) -> Table | None:
         findings.error("csv-syntax", message)
         return None
     return _table_of(path, header, cells, starts)
+
+
+def _read_plain(path: Path, text: str) -> Table | None:
+    """Return the table of a file without quotes and blank lines, several times as fast, or None where it is no such."""
+    header = text.partition("\n")[0].split(_DELIMITERS[suffix_of(path)])
+    is_plain = not ('"' in text or "\r" in text or "\n\n" in text or text.startswith("\n"))
+    if not is_plain or len(header) > MAX_PLAIN_COLUMNS or len(set(header)) < len(header):
+        return None
+    from pyarrow import csv as arrow_csv  # half the cost of `import pyarrow` again: only who reads a table pays it
+
+    try:
+        data = arrow_csv.read_csv(
+            pa.BufferReader(text.encode()),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=_DELIMITERS[suffix_of(path)], quote_char=False, ignore_empty_lines=False
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.large_string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        # A row of another length: the slow way names every one.
+        return None
+
+    def column(name: str) -> ArrowColumn:
+        chunks = data[name].chunks
+        return ArrowColumn(pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string()))
+
+    return Table(
+        file=str(path), names=header, num_rows=data.num_rows, column=column, place=lambda row: f"line {row + 2}"
+    )
 
 
 def _table_of(path: Path, header: list[str], cells: list[str], starts: list[int]) -> Table:
