@@ -1,5 +1,6 @@
 """Evaluate: the figures of a run on its own test split, or of a run or bundle on other data."""
 
+import filecmp
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from manyhot.runs import assembly
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
-from manyhot.runs.splits import SPLITS, load_splits, size_of
+from manyhot.runs.splits import SPLITS, SavedSplits, load_splits, size_of
 from manyhot.sources import Manifest, SourceOptions, open_source
 
 log = logging.getLogger("manyhot")
@@ -119,19 +120,40 @@ def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> 
     if run.is_bundle or allowed:
         return
     saved = load_splits(run.folder)
-    if material.split == "train" and material.manifest.fingerprint == saved.splits.fingerprint:
-        raise RunError(
-            "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"
-        )
-    trained = saved.splits.rows("train").tolist()
-    keys = {(Path(saved.references[row]).name, saved.sizes_bytes[row]) for row in trained}
-    paths = [material.manifest.path_of(int(row)) for row in material.rows]
-    found = [path for path in paths if (path.name, size_of(path)) in keys]
+    if material.manifest.fingerprint == saved.splits.fingerprint:
+        # The run's own splits part its samples; no two of them share one.
+        if material.split == "train":
+            raise RunError(
+                "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"
+            )
+        return
+    found = _trained_on(saved, [material.manifest.path_of(int(row)) for row in material.rows])
     if found:
         raise RunError(
-            f"{len(found):,} of {len(paths):,} samples were trained on (same name and size), the first is {found[0].name!r}; "
+            f"{len(found):,} of {len(material.rows):,} samples were trained on, the first is {found[0].name!r}; "
             "take them out, or add --allow-training-samples"
         )
+
+
+def _trained_on(saved: SavedSplits, paths: list[Path]) -> list[Path]:
+    """Return the files that are training samples: of the same name, size and, where those are still there, content."""
+    trained: dict[tuple[str, int], list[Path]] = {}
+    for row in saved.splits.rows("train").tolist():
+        path = saved.root / saved.references[row]
+        trained.setdefault((path.name, saved.sizes_bytes[row]), []).append(path)
+    return [
+        path
+        for path in paths
+        if any(_same_content(path, known) for known in trained.get((path.name, size_of(path)), ()))
+    ]
+
+
+def _same_content(path: Path, known: Path) -> bool:
+    try:
+        return filecmp.cmp(path, known, shallow=False)
+    except OSError:
+        # The training sample is gone: name and size are all that can be compared.
+        return True
 
 
 def align_labels(sets: LabelSets, space: LabelSpace) -> LabelSets:

@@ -60,9 +60,10 @@ class Run:
     def bundle(self) -> "Bundle":
         """The trained model with its label space and decision."""
         from manyhot.bundle import load_bundle
+        from manyhot.files import current_folder
 
         folder = self.folder if self.is_bundle else self.folder / "bundle"
-        if not folder.is_dir():
+        if not current_folder(folder).is_dir():
             raise RunError(
                 f"{self.folder}: the run has no bundle yet; finish it with `manyhot train --resume --out RUN`"
             )

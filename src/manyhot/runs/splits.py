@@ -101,7 +101,7 @@ def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
     """Write `splits.parquet` into a run folder: reference, split and size in bytes of every sample."""
     sizes = [size_of(manifest.path_of(row)) for row in range(manifest.num_samples)]
     table = pa.table({"reference": manifest.references(), "split": list(splits.names), "size_bytes": sizes})
-    metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin}
+    metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin, "root": str(manifest.root.resolve())}
     table = table.replace_schema_metadata(metadata)
     write_atomically(folder / FILE_NAME, lambda path: pq.write_table(table, path))
 
@@ -120,11 +120,13 @@ class SavedSplits:
 
     Args:
         splits: The split of each sample.
+        root: The folder that references started from.
         references: The reference of each sample.
         sizes_bytes: The size of each sample's file, -1 where it could not be had.
     """
 
     splits: Splits
+    root: Path
     references: tuple[str, ...]
     sizes_bytes: tuple[int, ...]
 
@@ -141,7 +143,9 @@ def load_splits(folder: Path) -> SavedSplits:
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         names, references, sizes = (table.column(name).to_pylist() for name in ("split", "reference", "size_bytes"))
         splits = Splits(names=tuple(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
-        return SavedSplits(splits=splits, references=tuple(references), sizes_bytes=tuple(sizes))
+        return SavedSplits(
+            splits=splits, root=Path(metadata["root"]), references=tuple(references), sizes_bytes=tuple(sizes)
+        )
     except FileNotFoundError:
         raise RunError(f"{path}: missing; is {folder} a run folder?") from None
     except (pa.ArrowInvalid, OSError, KeyError) as error:
