@@ -96,6 +96,15 @@ def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
         run_demo(tmp_path / "demo", num_train=3)
 
 
+@pytest.mark.parametrize(("option", "message"), [({"epochs": 0}, "training.epochs"), ({"seed": -1}, "seed is -1")])
+def test_a_wrong_option_is_told_before_pictures_are_written(
+    tmp_path: Path, option: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run_demo(tmp_path / "demo", **option)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_digits_are_not_mirrored() -> None:
     recipe = demo_recipe(Path("pictures"))
     assert not recipe.images.flip

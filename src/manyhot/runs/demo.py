@@ -44,13 +44,15 @@ def demo_recipe(pictures: Path, *, seed: int = 0, epochs: int = EPOCHS) -> Recip
     >>> demo_recipe(Path("pictures")).images.flip
     False
     """
+    # First: what is wrong with the number of epochs is said of them, not of the warm-up.
+    training = TrainingConfig(epochs=epochs, batch_size=32)
     return Recipe(
         seed=seed,
         data=DataConfig(path=str(pictures)),
         images=ImagesConfig(size=SIZE, min_scale=1.0, flip=False),
         encoder=EncoderConfig(name="test_resnet", pretrained="none"),
         optimiser=AdamWConfig(lr=5e-3, warmup_epochs=min(1.0, epochs / 8)),
-        training=TrainingConfig(epochs=epochs, batch_size=32),
+        training=training,
     )
 
 
@@ -64,12 +66,13 @@ def run_demo(out: Path | None = None, *, seed: int = 0, epochs: int = EPOCHS, nu
         num_train: Training pictures; val and test have an eighth of it each.
 
     Raises:
-        UsageError: If the folder holds something already, or there are too few pictures.
+        UsageError: If the folder holds something already, or there are too few pictures or epochs.
     """
     if num_train < 80:
         raise UsageError(f"{num_train} training pictures are too few to learn ten digits from; give at least 80")
     folder = _new_folder(out)
     pictures = folder / "pictures"
+    recipe = demo_recipe(pictures, seed=seed, epochs=epochs)
     held_out = round(num_train * HELD_OUT_SHARE)
     sizes = {"train": num_train, "val": held_out, "test": held_out}
     log.info("composing %s pictures of handwritten digits in %s", f"{sum(sizes.values()):,}", pictures)
@@ -79,7 +82,7 @@ def run_demo(out: Path | None = None, *, seed: int = 0, epochs: int = EPOCHS, nu
     from manyhot.runs.fitting import train
     from manyhot.runs.predicting import predict
 
-    run = train(demo_recipe(pictures, seed=seed, epochs=epochs), folder / "run")
+    run = train(recipe, folder / "run")
     manifest = open_source(pictures)
     rows = [row for row, split in enumerate(manifest.splits()) if split == "test"][:NUM_SHOWN]
     truth = {str(manifest.path_of(row)): _names(manifest.labels, row) for row in rows}
