@@ -1,0 +1,195 @@
+"""Mappings and hierarchies in files: links as JSON or CSV, and the dictionary of Tencent ML-Images."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from manyhot.errors import LabelError
+from manyhot.files import write_json, write_text
+from manyhot.labels.csr import Csr
+from manyhot.labels.mapping import LabelMapping
+from manyhot.labels.space import LabelSpace
+
+Side = Literal["coarse", "fine"]
+DICTIONARY_HEADER = "category_index\tcategory_id\tindex_of_parent_category\tcategory name"
+
+
+def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side = "coarse") -> LabelMapping:
+    """Return the mapping that a `.json` or `.csv` file holds.
+
+    JSON is one object of a label of one side for one or a list of labels of the other; a value may be a name or, as a
+    number, an id. A key is a name, or an id where no label has that name. CSV has the header `coarse,fine`.
+
+    Args:
+        path: The file.
+        coarse: The wider labels.
+        fine: The narrower labels.
+        keys: Which side the keys of a JSON object are.
+
+    Raises:
+        LabelError: If the file cannot be read as links, or names an unknown label; the message names file and key.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> wide, narrow = LabelSpace(names=("cat",)), LabelSpace(names=("tabby", "tree"))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "links.json")
+    ...     _ = path.write_text('{"cat": [0]}')
+    ...     print(read_mapping(path, wide, narrow).links.ids)
+    [0]
+    """
+    pairs = _pairs_of_csv(path) if path.suffix.lower() == ".csv" else _pairs_of_json(path)
+    order = (coarse, fine) if keys == "coarse" or path.suffix.lower() == ".csv" else (fine, coarse)
+    rows: list[list[int]] = [[] for _ in range(len(coarse))]
+    for where, key, value in pairs:
+        try:
+            ids = _id_of(key, order[0], is_key=True), _id_of(value, order[1], is_key=False)
+        except LabelError as error:
+            raise LabelError(f"{path}: {where}: {error}") from None
+        wide, narrow = ids if order[0] is coarse else ids[::-1]
+        rows[wide].append(narrow)
+    return LabelMapping(coarse=coarse, fine=fine, links=Csr.from_lists(rows))
+
+
+def write_mapping(mapping: LabelMapping, path: Path) -> None:
+    """Write a mapping as JSON: for each coarse label with links the names of its fine ones.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> wide, narrow = LabelSpace(names=("cat",)), LabelSpace(names=("tabby", "tree"))
+    >>> with TemporaryDirectory() as folder:
+    ...     write_mapping(LabelMapping.from_names(wide, narrow, {"cat": "tabby"}), Path(folder, "links.json"))
+    ...     print(read_mapping(Path(folder, "links.json"), wide, narrow).links.ids)
+    [0]
+    """
+    if mapping.open_labels:
+        name = mapping.coarse.names[mapping.open_labels[0]]
+        raise LabelError(f"coarse label {name!r} holds more than its links say, which a file of links cannot tell")
+    write_json(
+        path,
+        {
+            name: [mapping.fine.names[label] for label in mapping.links.row(row).tolist()]
+            for row, name in enumerate(mapping.coarse.names)
+            if mapping.links.row(row).size
+        },
+    )
+
+
+def _id_of(label: object, space: LabelSpace, *, is_key: bool) -> int:
+    if isinstance(label, str):
+        is_id = is_key and label not in space.names and label.isascii() and label.isdigit()
+        if not is_id:
+            return space.id_of(label)
+        label = int(label)
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise LabelError(f"{label!r} is no label; give a name or an id")
+    if not 0 <= label < len(space):
+        raise LabelError(f"label id {label} is outside the {len(space):,} labels; ids count from 0")
+    return label
+
+
+def _pairs_of_json(path: Path) -> list[tuple[str, object, object]]:
+    def once(members: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in members:
+            if key in found:
+                raise LabelError(f"{path}: key {key!r} stands twice; merge its values")
+            found[key] = value
+        return found
+
+    try:
+        data: object = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabelError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(data, Mapping):
+        raise LabelError(f"{path}: holds no object; write one label of one side for labels of the other")
+    pairs: list[tuple[str, object, object]] = []
+    for key, value in data.items():
+        values: list[object] = list(value) if isinstance(value, list) else [value]
+        pairs += [(f"key {key!r}", key, one) for one in values]
+    return pairs
+
+
+def _pairs_of_csv(path: Path) -> list[tuple[str, object, object]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise LabelError(f"{path}: cannot be read as CSV ({error})") from None
+    if not lines or lines[0] != ["coarse", "fine"]:
+        raise LabelError(f"{path}: line 1: expected the header coarse,fine")
+    pairs: list[tuple[str, object, object]] = []
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != 2:
+            raise LabelError(f"{path}: line {number}: {len(line)} columns; expected coarse,fine")
+        pairs.append((f"line {number}", line[0], line[1]))
+    return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelDictionary:
+    """The labels of Tencent ML-Images with their parents.
+
+    Args:
+        space: The labels; where several share a title, the identifier follows it in brackets.
+        identifiers: The WordNet id of each label.
+        titles: The title of each label, as the file has it.
+    """
+
+    space: LabelSpace
+    identifiers: tuple[str, ...]
+    titles: tuple[str, ...]
+
+
+def read_dictionary(path: Path) -> LabelDictionary:
+    r"""Return the labels of a `dictionary_and_semantic_hierarchy.txt`: index, identifier, parent's index (-1: none), title.
+
+    Raises:
+        LabelError: If a line is not as it should be; the message names file and line.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "dictionary.txt")
+    ...     _ = path.write_text(DICTIONARY_HEADER + chr(10) + "0\tn1\t-1\tthing" + chr(10))
+    ...     print(read_dictionary(path).space.names)
+    ('thing',)
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise LabelError(f"{path}: cannot be read ({error})") from None
+    if lines[0] != DICTIONARY_HEADER:
+        raise LabelError(f"{path}: line 1: expected the header {DICTIONARY_HEADER!r}")
+    rows = [line.split("\t") for line in (lines[1:-1] if not lines[-1] else lines[1:])]
+    parents: list[tuple[int, ...]] = []
+    for index, row in enumerate(rows):
+        if len(row) != 4 or row[0] != str(index):
+            raise LabelError(f"{path}: line {index + 2}: expected {index}, an identifier, a parent and a title")
+        if row[2] != "-1" and not (row[2].isascii() and row[2].isdigit() and int(row[2]) < len(rows)):
+            raise LabelError(f"{path}: line {index + 2}: parent {row[2]!r} is no label's index; write -1 for none")
+        parents.append(() if row[2] == "-1" else (int(row[2]),))
+    titles = tuple(row[3] for row in rows)
+    shared = {title for title, count in Counter(titles).items() if count > 1}
+    names = tuple(f"{row[3]} [{row[1]}]" if row[3] in shared else row[3] for row in rows)
+    space = LabelSpace(names=names, parents=tuple(parents))
+    return LabelDictionary(space=space, identifiers=tuple(row[1] for row in rows), titles=titles)
+
+
+def write_dictionary(dictionary: LabelDictionary, path: Path) -> None:
+    """Write a dictionary as it was read, to the letter.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> space = LabelSpace(names=("thing",), parents=((),))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "dictionary.txt")
+    ...     write_dictionary(LabelDictionary(space=space, identifiers=("n1",), titles=("thing",)), path)
+    ...     print(read_dictionary(path).identifiers)
+    ('n1',)
+    """
+    lines = [DICTIONARY_HEADER]
+    for index, parents in enumerate(dictionary.space.parents or ()):
+        parent = parents[0] if parents else -1
+        lines.append(f"{index}\t{dictionary.identifiers[index]}\t{parent}\t{dictionary.titles[index]}")
+    write_text(path, "\n".join(lines) + "\n")
