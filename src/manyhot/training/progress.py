@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import sys
 import time
 from typing import NoReturn, TypeAlias
@@ -15,7 +16,8 @@ from manyhot.training.history import EpochRecord, History
 log = logging.getLogger("manyhot")
 
 REFRESH_S = 0.5
-BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
+# What matters most comes first: 80 columns hold it all.
+BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 
 # Of nothing: it is moved by hand, and iterates over no one's items.
 Bar: TypeAlias = "tqdm[NoReturn]"
@@ -41,9 +43,16 @@ class Progress(Callback):
         self._start_s = time.monotonic()
         self._start_batches = _batches_done(trainer)
         if trainer.is_global_zero and sys.stderr.isatty():
+            terminal = shutil.get_terminal_size()
             # smoothing=0: training and validation batches differ in pace, their mean over the run does not.
             self._bar = tqdm(
-                total=_batches_in_all(trainer), initial=self._start_batches, bar_format=BAR, smoothing=0, leave=True
+                total=_batches_in_all(trainer),
+                initial=self._start_batches,
+                bar_format=BAR,
+                smoothing=0,
+                # Not tqdm's own: it shows nothing on a terminal that does not know its size.
+                ncols=terminal.columns,
+                nrows=terminal.lines,
             )
 
     def on_train_batch_end(
@@ -55,7 +64,7 @@ class Progress(Callback):
             return
         self._bar.update()
         if time.monotonic() - self._shown_s >= REFRESH_S:
-            self._describe(trainer, self._bar, f"loss {float(loss_of(outputs)):.4f}", self._history.images_per_s)
+            self._describe(trainer, self._bar, float(loss_of(outputs)), self._history.images_per_s)
 
     def on_validation_batch_end(  # noqa: PLR0917 - the signature is Lightning's
         self,
@@ -78,7 +87,7 @@ class Progress(Callback):
             return
         record = self._history.records[-1]
         if self._bar is not None:
-            self._describe(trainer, self._bar, f"loss {record.train_loss:.4f}", record.images_per_s)
+            self._describe(trainer, self._bar, record.train_loss, record.images_per_s)
             return
         done = (trainer.current_epoch + 1) * _batches_an_epoch(trainer)
         pace_s = (time.monotonic() - self._start_s) / max(1, done - self._start_batches)
@@ -95,12 +104,12 @@ class Progress(Callback):
         del trainer, pl_module, exception
         self._close()
 
-    def _describe(self, trainer: Trainer, bar: "Bar", loss: str, images_per_s: float) -> None:
+    def _describe(self, trainer: Trainer, bar: "Bar", loss: float, images_per_s: float) -> None:
         self._shown_s = time.monotonic()
         epoch = min(trainer.current_epoch + 1, _num_epochs(trainer))
         bar.set_description_str(f"epoch {epoch}/{_num_epochs(trainer)}", refresh=False)
-        figures = [loss, *(f"val map_macro {_figure(record)}" for record in self._history.records[-1:])]
-        bar.set_postfix_str(", ".join([*figures, f"{images_per_s:,.0f} images/s"]))
+        validated = [f"val map_macro {_figure(record, digits=3)}" for record in self._history.records[-1:]]
+        bar.set_postfix_str(", ".join([f"{images_per_s:,.0f} images/s", f"loss {loss:.3f}", *validated]))
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -135,8 +144,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _figure(record: EpochRecord) -> str:
-    return "undefined" if math.isnan(record.val_map_macro) else f"{record.val_map_macro:.4f}"
+def _figure(record: EpochRecord, *, digits: int = 4) -> str:
+    return "undefined" if math.isnan(record.val_map_macro) else f"{record.val_map_macro:.{digits}f}"
 
 
 def _num_epochs(trainer: Trainer) -> int:
