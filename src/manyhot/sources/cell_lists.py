@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace, Unlisted
+from manyhot.labels.csr import narrow_ids, offsets_of
 from manyhot.sources.finding import quote
 from manyhot.sources.listing import Reader
 
@@ -45,7 +46,11 @@ def sets_of(cells: CellList, space: LabelSpace, reader: Reader, *, unlisted: Unl
     [[False]]
     """
     keys = cells.row_ids * len(space) + cells.label_ids
+    is_positive = None if cells.states is None else cells.states == POSITIVE
+    said = keys if is_positive is None else keys[is_positive]
     positive = _keys_of(keys, cells, POSITIVE)
+    if len(positive) < len(said):
+        _report_repeated(said, space, reader)
     exceptional = np.zeros(0, dtype=np.int64)
     if cells.states is not None:
         negative, unknown = _keys_of(keys, cells, NEGATIVE), _keys_of(keys, cells, UNKNOWN)
@@ -54,8 +59,6 @@ def sets_of(cells: CellList, space: LabelSpace, reader: Reader, *, unlisted: Unl
         unknown = np.concatenate([unknown[~(_contains(positive, unknown) | _contains(negative, unknown))], both])
         positive = positive[~_contains(both, positive)]
         exceptional = negative[~_contains(both, negative)] if unlisted == "unknown" else np.sort(unknown)
-    is_positive = None if cells.states is None else cells.states == POSITIVE
-    _report_repeated(keys if is_positive is None else keys[is_positive], space, reader)
     return LabelSets(
         space=space,
         positives=_csr_of(positive, len(space), cells.num_rows),
@@ -82,8 +85,9 @@ def _contains(keys: Int64[np.ndarray, " k"], wanted: Int64[np.ndarray, " q"]) ->
 
 
 def _csr_of(keys: Int64[np.ndarray, " k"], num_labels: int, num_rows: int) -> Csr:
-    width = max(num_labels, 1)
-    return Csr.from_pairs(keys // width, keys % width, num_rows)
+    # The keys are sorted and unique: Csr.from_pairs would sort them again.
+    rows, ids = np.divmod(keys, max(num_labels, 1))
+    return Csr(offsets_of(np.bincount(rows, minlength=num_rows)), narrow_ids(ids))
 
 
 def _confidence_of(
@@ -107,8 +111,6 @@ def _confidence_of(
 
 
 def _report_repeated(keys: Int64[np.ndarray, " p"], space: LabelSpace, reader: Reader) -> None:
-    if not keys.size or bool((keys[1:] > keys[:-1]).all()):
-        return
     keys = np.sort(keys)
     for key in keys[1:][np.diff(keys) == 0].tolist():
         row, label = divmod(key, len(space))
