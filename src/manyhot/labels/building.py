@@ -221,4 +221,6 @@ def _check_replaceable(folder: Path, *, overwrite: bool) -> None:
     if not files.is_store(place):
         raise StoreError(f"{folder}: holds something else than a label store; choose another name, nothing is deleted")
     if not overwrite:
-        raise StoreError(f"{folder}: is a label store already; choose another name, or replace it (overwrite, --overwrite)")
+        raise StoreError(
+            f"{folder}: is a label store already; choose another name, or replace it (overwrite, --overwrite)"
+        )

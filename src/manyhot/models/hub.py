@@ -46,11 +46,13 @@ def _cached(repository: str, revision: str | None) -> Path | None:
 
 
 def _downloaded(name: str, repository: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
     # The base of its network errors, of whichever HTTP client this version of the hub's client uses.
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage] - it has no other name
 
+    # The client would tell the host which versions of Python and torch are installed here.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         file_name, host, size_bytes = _find(repository, revision)
         size = "of unknown size" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"
