@@ -1,55 +1,12 @@
-"""Evaluating other data: labels are matched by name, what is not annotated is unknown, training samples are refused."""
+"""Samples that a model was trained on are found by content, and no others."""
 
-import numpy as np
 import pytest
 
 from manyhot.config import SplitConfig
-from manyhot.errors import SourceError
-from manyhot.labels import LabelSets, LabelSource, LabelSpace
-from manyhot.runs.evaluating import _trained_on, align_labels
+from manyhot.labels import LabelSets
+from manyhot.runs.evaluating import _trained_on
 from manyhot.runs.splits import decide_splits, load_splits, save_splits
 from manyhot.sources import Manifest
-
-MODEL = LabelSpace(names=("ant", "bee", "cow", "dog"))
-
-
-def test_labels_are_matched_by_name_and_what_the_data_lack_is_unknown():
-    sets = LabelSets.from_names([["dog", "ant"], [], ["ant"]], LabelSpace(names=("dog", "ant")))
-    aligned = align_labels(sets, MODEL)
-    nan = np.nan
-    expected = [[1, nan, nan, 1], [0, nan, nan, 0], [1, nan, nan, 0]]
-    np.testing.assert_array_equal(aligned.to_multi_hot(), expected)
-
-
-def test_unlisted_cells_that_mean_unknown_stay_unknown_and_verified_negatives_negative():
-    space = LabelSpace(names=("cow", "bee"))
-    sets = LabelSets.from_lists([[0], []], space, exceptions=[[1], [0]], unlisted="unknown")
-    nan = np.nan
-    expected = [[nan, 0, 1, nan], [nan, nan, 0, nan]]
-    np.testing.assert_array_equal(align_labels(sets, MODEL).to_multi_hot(), expected)
-
-
-def test_a_source_that_annotated_nothing_stays_unknown_everywhere():
-    sets = LabelSets(
-        space=LabelSpace(names=("bee", "ant")),
-        positives=LabelSets.from_names([[]], LabelSpace(names=("bee", "ant"))).positives,
-        sources=(LabelSource(annotated=()),),
-    )
-    assert np.isnan(align_labels(sets, MODEL).to_multi_hot()).all()
-
-
-def test_confidence_follows_its_positive():
-    space = LabelSpace(names=("dog", "ant"))
-    plain = LabelSets.from_names([["dog", "ant"]], space)
-    sets = LabelSets(space=space, positives=plain.positives, confidence=np.array([0.25, 0.75], dtype=np.float16))
-    aligned = align_labels(sets, MODEL)
-    assert aligned.positives.ids.tolist() == [0, 3]
-    assert aligned.confidence.tolist() == [0.75, 0.25]
-
-
-def test_a_label_that_the_model_does_not_know_is_named():
-    with pytest.raises(SourceError, match="1 labels of the data are unknown to the model, the first is 'elk'"):
-        align_labels(LabelSets.from_names([["elk"], ["ant"]]), MODEL)
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 import filecmp
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
-from manyhot.errors import RunError, SourceError, UsageError
-from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace
-from manyhot.labels.csr import narrow_ids
+from manyhot.errors import LabelError, RunError, SourceError, UsageError
+from manyhot.labels.aligning import align_sets
 from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.runs import assembly
@@ -66,7 +65,10 @@ def evaluate_run(
     bundle = run.bundle
     material = _material(run, data, split, options)
     _refuse_training_samples(run, material, allowed=allow_training_samples)
-    truth = align_labels(material.manifest.labels.take(material.rows), bundle.space)
+    try:
+        truth = align_sets(material.manifest.labels.take(material.rows), bundle.space)
+    except LabelError as error:
+        raise SourceError(f"the data do not fit the model's labels: {error}") from None
     loader = assembly.evaluation_loader(
         material.manifest,
         material.rows,
@@ -154,43 +156,3 @@ def _same_content(path: Path, known: Path) -> bool:
     except OSError:
         # The training sample is gone: name and size are all that can be compared.
         return True
-
-
-def align_labels(sets: LabelSets, space: LabelSpace) -> LabelSets:
-    """Return label sets over the model's label space, matched by name.
-
-    A label that the sets' own space lacks was not annotated there: its cells are unknown.
-
-    Raises:
-        SourceError: If the sets' space holds a label that the model's lacks.
-    """
-    if sets.space.names == space.names:
-        return sets
-    known = set(space.names)
-    strange = [name for name in sets.space.names if name not in known]
-    if strange:
-        raise SourceError(
-            f"{len(strange):,} labels of the data are unknown to the model, the first is {strange[0]!r}; "
-            "rename them or take them out"
-        )
-    target = np.array(space.ids_of(sets.space.names), dtype=np.int64)
-    positives, order = _renumber(sets.positives, target)
-    return LabelSets(
-        space=space,
-        positives=positives,
-        exceptions=None if sets.exceptions is None else _renumber(sets.exceptions, target)[0],
-        sources=tuple(_renumber_source(source, target) for source in sets.sources),
-        source_ids=sets.source_ids,
-        confidence=None if sets.confidence is None else sets.confidence[order],
-    )
-
-
-def _renumber(rows: Csr, target: Int64[np.ndarray, " l"]) -> tuple[Csr, Int64[np.ndarray, " p"]]:
-    ids, row_ids = target[rows.ids], rows.row_ids()
-    order = np.lexsort((ids, row_ids))
-    return Csr(rows.indptr, narrow_ids(ids[order])), order
-
-
-def _renumber_source(source: LabelSource, target: Int64[np.ndarray, " l"]) -> LabelSource:
-    annotated = range(len(target)) if source.annotated is None else source.annotated
-    return replace(source, annotated=tuple(sorted(int(target[label]) for label in annotated)))
