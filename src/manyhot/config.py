@@ -31,6 +31,16 @@ class DataConfig:
     """What parts the labels in a column of text, as in "red|dress"."""
     unlisted: Literal["negative", "unknown"] = "negative"
     """What a label that a sample does not list means."""
+    format: str | None = None
+    """Name of the format, where the files do not show it: docs/data.md lists them."""
+    names: str | None = None
+    """File that names the labels, for formats that keep them apart, if it is not beside the data."""
+    hierarchy: str | None = None
+    """File that says which label is a kind of which, for formats that keep it apart."""
+    uncertain: Literal["unknown", "positive", "negative"] | None = None
+    """What -1 means in a table of 1, 0 and -1; without it, -1 is an error."""
+    pictures: bool = True
+    """Look for the pictures; false reads labels alone, for check and convert."""
 
 
 @dataclass(frozen=True, kw_only=True)

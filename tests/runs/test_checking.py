@@ -85,3 +85,12 @@ def test_the_constant_label_of_real_data_is_named(shared_data: Path) -> None:
     report = check_data(shared_data / "clothes_tiny")
     assert any(finding.name == "constant-label" and "White" in finding.line for finding in report.findings)
     assert not report.has_errors
+
+
+def test_labels_without_pictures_are_checked_as_labels_alone(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,labels\nabsent.jpg,cat\nalso_absent.jpg,\n")
+    names = {finding.name for finding in check_data(table, DataConfig(pictures=False)).findings}
+    assert "unlabelled-samples" in names
+    assert "unreadable-image" not in names
+    assert "missing-file" not in names

@@ -54,6 +54,8 @@ def _check_manifest(manifest: Manifest) -> list[Finding]:
     # OpenCV and the decoders are loaded only once there is something to open.
     from manyhot.data.checking import check_images, check_labels, check_splits
 
+    if not manifest.has_pictures:
+        return check_labels(manifest)
     return [*check_labels(manifest), *check_images(manifest), *check_splits(manifest)]
 
 

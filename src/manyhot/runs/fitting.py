@@ -10,7 +10,7 @@ from jaxtyping import Float
 from manyhot.bundle import save_bundle
 from manyhot.config import DataConfig, Recipe
 from manyhot.decisions import Decision, fit_decision
-from manyhot.errors import RunError, UsageError
+from manyhot.errors import RunError, SourceError, UsageError
 from manyhot.files import write_json
 from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.metrics import Evaluation, evaluate
@@ -80,6 +80,8 @@ def _new_ground(recipe: Recipe, out: Path | None) -> Ground:
     if recipe.data.path is None:
         raise UsageError("no data given; name a folder or a label file")
     manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
+    if not manifest.has_pictures:
+        raise SourceError(f"{recipe.data.path}: holds labels without pictures, and training needs pictures")
     splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
     recipe = assembly.resolve(_absolute_paths(recipe))
     # Everything that can be wrong with the model is found before the folder is made.
@@ -115,7 +117,7 @@ def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) ->
 
 def _absolute_paths(recipe: Recipe) -> Recipe:
     data = recipe.data
-    paths = {name: getattr(data, name) for name in ("path", "labels", "images")}
+    paths = {name: getattr(data, name) for name in ("path", "labels", "images", "names", "hierarchy")}
     resolved = {name: None if value is None else str(Path(value).resolve()) for name, value in paths.items()}
     return replace(recipe, data=replace(data, **resolved))
 

@@ -13,11 +13,20 @@ def source_options(config: DataConfig) -> SourceOptions:
     '_'
     """
     return SourceOptions(
-        labels=None if config.labels is None else Path(config.labels),
-        images=None if config.images is None else Path(config.images),
+        labels=_path(config.labels),
+        images=_path(config.images),
         separator=config.separator,
         reference_column=config.reference_column,
         label_column=config.label_column,
         delimiter=config.delimiter,
         unlisted=config.unlisted,
+        format=config.format,
+        names=_path(config.names),
+        hierarchy=_path(config.hierarchy),
+        uncertain=config.uncertain,
+        pictures=config.pictures,
     )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
