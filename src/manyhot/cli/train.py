@@ -25,6 +25,8 @@ def run(arguments: list[str]) -> int:
     rest, overrides = split_overrides(arguments)
     flags = _parser().parse(rest)
     recipe = _recipe(flags, overrides)
+    if flags.resume:
+        _refuse_settings(flags, overrides)
     if flags.dry_run:
         return _show(recipe)
     if recipe.data.path is None and not flags.resume:
@@ -37,6 +39,14 @@ def run(arguments: list[str]) -> int:
     show_log()
     print(render_run(train(recipe, flags.out, resume=flags.resume)))
     return 0
+
+
+def _refuse_settings(flags: Namespace, overrides: Overrides) -> None:
+    given = [f"--{'.'.join(path)}" for path in overrides]
+    given += [f"--{name.replace('_', '-')}" for name in (*SHORTCUTS, "recipe") if getattr(flags, name) is not None]
+    given += ["--freeze"] if flags.freeze else []
+    if given:
+        raise UsageError(f"--resume goes on with the recipe that the run saved; leave out {', '.join(given)}")
 
 
 def _show(recipe: Recipe) -> int:

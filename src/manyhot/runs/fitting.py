@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from lightning.pytorch import Trainer
 
 from manyhot.bundle import save_bundle
 from manyhot.config import DataConfig, Recipe
 from manyhot.decisions import Decision, fit_decision
 from manyhot.errors import RunError, SourceError, UsageError
 from manyhot.files import write_json
+from manyhot.labels import LabelSpace
 from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.models.classifier import Classifier
@@ -63,47 +65,46 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
     if not isinstance(recipe, Recipe):
         recipe = Recipe(data=DataConfig(path=str(recipe)))
     out = None if out is None else Path(out)
-    ground = _resumed_ground(out) if resume else _new_ground(recipe, out)
-    if ground is None:
-        assert out is not None
+    if resume and out is None:
+        raise UsageError("--resume needs --out RUN: which run shall go on?")
+    if resume and out is not None and Run(out).is_finished:
         log.info("%s is finished; there is nothing to resume", out)
         return Run(out)
+    ground = _resumed_ground(Run(out), recipe.data.path) if resume and out is not None else _new_ground(recipe, out)
     spec = assembly.model_spec(ground.recipe, ground.manifest.labels.space)
-    model = _fit(ground, spec)
-    decision = _decide(ground, model)
-    evaluation = _judge(ground, model, decision)
-    _save(ground, spec, model, decision, evaluation)
+    fitting = _prepare(ground, spec)
+    if not resume:
+        # Not before: what can be wrong with encoder, weights or devices must not leave a folder behind.
+        _claim_folder(ground)
+    fit(fitting.trainer, fitting.module, fitting.data, checkpoint=fitting.checkpoint)
+    load_weights(fitting.model, best_checkpoint(ground.folder))
+    decision = _decide(ground, fitting.model)
+    evaluation = _judge(ground, fitting.model, decision)
+    _save(ground, spec, fitting.model, decision, evaluation)
     return Run(ground.folder)
 
 
 def _new_ground(recipe: Recipe, out: Path | None) -> Ground:
     if recipe.data.path is None:
         raise UsageError("no data given; name a folder or a label file")
+    folder = _free_folder(out, Path(recipe.data.path))
     manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
     if not manifest.has_pictures:
         raise SourceError(f"{recipe.data.path}: holds labels without pictures, and training needs pictures")
     splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
-    recipe = assembly.resolve(_absolute_paths(recipe))
-    # Everything that can be wrong with the model is found before the folder is made.
-    assembly.model_spec(recipe, manifest.labels.space)
-    folder = _new_folder(out, Path(recipe.data.path or "data"))
-    save_splits(splits, manifest, folder)
-    save_recipe(recipe, folder / "recipe.toml")
-    return _ground(recipe, manifest, splits, folder)
+    return _ground(assembly.resolve(_absolute_paths(recipe)), manifest, splits, folder)
 
 
-def _resumed_ground(out: Path | None) -> Ground | None:
-    if out is None:
-        raise UsageError("--resume needs --out RUN: which run shall go on?")
-    run = Run(out)
-    if run.is_finished:
-        return None
+def _resumed_ground(run: Run, data: str | None) -> Ground:
     recipe = run.recipe
+    if data is not None:
+        # The data have moved; that they are the same is checked below.
+        recipe = _absolute_paths(replace(recipe, data=replace(recipe.data, path=data)))
     manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
-    splits = load_splits(out).splits
+    splits = load_splits(run.folder).splits
     if manifest.fingerprint != splits.fingerprint:
-        raise RunError(f"{recipe.data.path}: the data have changed since {out} started; train a new run")
-    return _ground(recipe, manifest, splits, out)
+        raise RunError(f"{recipe.data.path}: the data have changed since {run.folder} started; train a new run")
+    return _ground(recipe, manifest, splits, run.folder)
 
 
 def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) -> Ground:
@@ -112,28 +113,65 @@ def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) ->
         log.info("%s", line)
     log.info("splits: %s (%s)", sizes, splits.origin)
     counts = count_cells(manifest.labels.take(splits.rows("train")))
+    _check_counts(counts, manifest.labels.space)
     return Ground(recipe=recipe, manifest=manifest, splits=splits, counts=counts, folder=folder)
 
 
+def _check_counts(counts: LabelCounts, space: LabelSpace) -> None:
+    if not counts.negatives.any():
+        raise SourceError(
+            "no label has a known negative among the training samples, so there is nothing to tell apart; "
+            "add verified negatives, or read unlisted labels as negative"
+        )
+    constant = [space.names[label] for label in np.flatnonzero((counts.negatives == 0) & (counts.positives > 0))]
+    if constant:
+        log.warning(
+            "warning: %d labels are positive in every training sample where they are known, so nothing can be learnt of "
+            "them; the first is %r",
+            len(constant),
+            constant[0],
+        )
+
+
 def _absolute_paths(recipe: Recipe) -> Recipe:
-    data = recipe.data
+    data, pretrained = recipe.data, recipe.encoder.pretrained
     paths = {name: getattr(data, name) for name in ("path", "labels", "images", "names", "hierarchy")}
     resolved = {name: None if value is None else str(Path(value).resolve()) for name, value in paths.items()}
-    return replace(recipe, data=replace(data, **resolved))
+    if pretrained not in ("auto", "none"):
+        pretrained = str(Path(pretrained).resolve())
+    return replace(recipe, data=replace(data, **resolved), encoder=replace(recipe.encoder, pretrained=pretrained))
 
 
-def _new_folder(out: Path | None, data: Path) -> Path:
+def _free_folder(out: Path | None, data: Path) -> Path:
     if out is None:
         name = data.resolve().stem or "data"
-        out = next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: is a file; choose another --out")
+    if out.exists() and any(out.iterdir()):
         raise RunError(f"{out}: is not empty; choose another --out, or --resume to go on with the run in it")
-    out.mkdir(parents=True, exist_ok=True)
-    log.info("run folder: %s", out)
     return out
 
 
-def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
+def _claim_folder(ground: Ground) -> None:
+    ground.folder.mkdir(parents=True, exist_ok=True)
+    log.info("run folder: %s", ground.folder)
+    save_splits(ground.splits, ground.manifest, ground.folder)
+    save_recipe(ground.recipe, ground.folder / "recipe.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """A training that is ready to start, or to go on from its checkpoint."""
+
+    model: Classifier
+    module: MultiLabelModule
+    data: MultiLabelData
+    trainer: Trainer
+    checkpoint: Path | None
+
+
+def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     recipe, manifest, splits = ground.recipe, ground.manifest, ground.splits
     space = manifest.labels.space
     checkpoint = last_checkpoint(ground.folder)
@@ -159,9 +197,8 @@ def _fit(ground: Ground, spec: ModelSpec) -> Classifier:
         patience=recipe.training.patience,
         seed=recipe.seed,
     )
-    fit(trainer, module, MultiLabelData(train_loader, _evaluation_loader(ground, "val")), checkpoint=checkpoint)
-    load_weights(model, best_checkpoint(ground.folder))
-    return model
+    data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
+    return Fitting(model=model, module=module, data=data, trainer=trainer, checkpoint=checkpoint)
 
 
 def _evaluation_loader(ground: Ground, split: str) -> assembly.ImageLoader:

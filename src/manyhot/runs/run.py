@@ -47,7 +47,9 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether training and evaluation came to their end."""
-        return (self.folder / "metrics.json").is_file()
+        from manyhot.files import current_folder
+
+        return (self.folder / "metrics.json").is_file() and current_folder(self.folder / "bundle").is_dir()
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -65,7 +67,7 @@ class Run:
         folder = self.folder if self.is_bundle else self.folder / "bundle"
         if not current_folder(folder).is_dir():
             raise RunError(
-                f"{self.folder}: the run has no bundle yet; finish it with `manyhot train --resume --out RUN`"
+                f"{self.folder}: the run has no bundle yet; finish it with: manyhot train --resume --out {self.folder}"
             )
         return load_bundle(folder)
 

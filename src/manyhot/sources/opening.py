@@ -1,5 +1,6 @@
 """From a path to a manifest: which format it is, where its pictures are, and all that is wrong with it."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ IMAGE_FOLDER = "images"
 MAX_SHOWN = 3
 
 _DEFAULTS = SourceOptions()
+_LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
+
+log = logging.getLogger("manyhot")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +64,7 @@ def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
 
 
 def open_source(path: Path, options: SourceOptions = _DEFAULTS) -> Manifest:
-    """Return the samples and labels of a folder or label file.
+    """Return the samples and labels of a folder or label file. What is only risky is logged, a line each.
 
     Raises:
         SourceError: If anything is wrong with it; the message names the first kinds of fault, with counts and examples.
@@ -71,6 +75,8 @@ def open_source(path: Path, options: SourceOptions = _DEFAULTS) -> Manifest:
     """
     reading = read_source(path, options)
     if reading.manifest is not None and not reading.errors:
+        for finding in reading.findings:
+            log.log(_LEVELS[finding.severity], "%s: %s", finding.severity, finding.line)
         return reading.manifest
     shown = "; and ".join(finding.line for finding in reading.errors[:MAX_SHOWN])
     more = len(reading.errors) - MAX_SHOWN
