@@ -272,6 +272,7 @@ def test_the_unbroken_store_is_sound(store: Path):
     assert open_store(store).num_samples == 4
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize(("damage", "message"), FOUND_WHEN_OPENED.values(), ids=FOUND_WHEN_OPENED)
 def test_damage_is_found_when_the_store_is_opened(store: Path, damage: Break, message: str):
     damage(store)

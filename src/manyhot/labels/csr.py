@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, Shaped
@@ -92,9 +93,10 @@ class Csr:
         """Return the row of each id."""
         return np.repeat(np.arange(self.num_rows), self.lengths())
 
-    def row(self, row: int) -> Integer[np.ndarray, " k"]:
+    def row(self, row: SupportsIndex) -> Integer[np.ndarray, " k"]:
         """Return the ids of one row, as a view."""
-        return self.ids[self.indptr[row] : self.indptr[row + 1]]
+        start = index(row)
+        return self.ids[self.indptr[start] : self.indptr[start + 1]]
 
     def positions(self, rows: Integer[np.ndarray, " k"]) -> Int64[np.ndarray, " q"]:
         """Return where in `ids` the entries of the given rows stand, in the order of the rows.
@@ -224,8 +226,8 @@ def common_cells(first: Csr, second: Csr, num_labels: int) -> Int64[np.ndarray, 
     return others[keys[np.minimum(np.searchsorted(keys, others), keys.size - 1)] == others]
 
 
-def offsets_of(lengths: Integer[np.ndarray, " rows"]) -> Int64[np.ndarray, " offsets"]:
-    """Return the row offsets of rows with the given lengths.
+def offsets_of(lengths: Integer[np.ndarray, " rows"] | Bool[np.ndarray, " rows"]) -> Int64[np.ndarray, " offsets"]:
+    """Return the row offsets of rows with the given lengths; a mask stands for rows of one or none.
 
     >>> offsets_of(np.array([2, 0, 1]))
     array([0, 2, 2, 3])

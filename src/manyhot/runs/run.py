@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from manyhot.runs.predicting import Predictions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
     """A run folder, or a bundle on its own.
 
@@ -30,8 +30,8 @@ class Run:
 
     folder: Path
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
+    def __init__(self, folder: str | Path) -> None:
+        object.__setattr__(self, "folder", Path(folder))
         if not self.folder.is_dir():
             raise RunError(f"{self.folder}: there is no such run; give the folder that `manyhot train` wrote")
         if not (self.is_bundle or (self.folder / "recipe.toml").is_file()):

@@ -62,7 +62,7 @@ def _float32(values: pa.DoubleArray) -> Float32[np.ndarray, " p"]:
         return values.to_numpy().astype(np.float32)
 
 
-def _flattened(tokens: pa.ListArray) -> tuple[pa.StringArray, Int64[np.ndarray, " p"]]:
+def _flattened(tokens: pa.ListArray) -> tuple[pa.Array, Int64[np.ndarray, " p"]]:
     lengths = pc.list_value_length(tokens).to_numpy().astype(np.int64)
     flat, rows = tokens.flatten(), np.repeat(np.arange(len(tokens)), lengths)
     filled = pc.not_equal(flat, "")
