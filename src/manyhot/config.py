@@ -5,7 +5,7 @@ holds what was chosen.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from manyhot.errors import ConfigError
@@ -42,6 +42,11 @@ class DataConfig:
     pictures: bool = True
     """Look for the pictures; false reads labels alone, for check and convert."""
 
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            _require(value != "", f"data.{setting.name}", value, "at least one character; leave it out for the default")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
@@ -72,7 +77,7 @@ class ImagesConfig:
     """Mirror half of the training pictures; turn it off where left and right differ, as in text."""
 
     def __post_init__(self) -> None:
-        _require(self.size >= 8, "images.size", self.size, "at least 8 pixels")
+        _require(8 <= self.size <= 8192, "images.size", self.size, "at least 8 pixels and at most 8,192")
         _require(0 < self.min_scale <= 1, "images.min_scale", self.min_scale, "above 0 and at most 1")
 
 
@@ -155,11 +160,11 @@ class TrainingConfig:
     """Stop after this many epochs without a better validation map_macro; by default train to the end."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "training.epochs", self.epochs, "at least 1")
-        _require(self.batch_size >= 1, "training.batch_size", self.batch_size, "at least 1")
-        _require(self.devices is None or self.devices >= 1, "training.devices", self.devices, "at least 1")
-        _require(self.workers is None or self.workers >= 0, "training.workers", self.workers, "0 or more")
-        _require(self.patience is None or self.patience >= 1, "training.patience", self.patience, "at least 1")
+        _require_between(1, 1_000_000, "training.epochs", self.epochs)
+        _require_between(1, 1_000_000, "training.batch_size", self.batch_size)
+        _require_between(1, 1_024, "training.devices", self.devices)
+        _require_between(0, 1_024, "training.workers", self.workers)
+        _require_between(1, 1_000_000, "training.patience", self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +204,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
+
+
+def _require_between(low: int, high: int, name: str, value: int | None) -> None:
+    _require(value is None or low <= value <= high, name, value, f"at least {low} and at most {high:,}")
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

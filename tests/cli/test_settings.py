@@ -64,6 +64,14 @@ def test_overrides_stand_on_top_of_a_recipe(tmp_path: Path) -> None:
         (["--imags.size", "3"], "did you mean 'images'?"),
         (["--seed.x", "3"], "seed is a single value"),
         (["--images.size", "-1"], "at least 8 pixels"),
+        (["--images.size", "8193"], "at least 8 pixels and at most 8,192"),
+        (["--training.batch_size", "1" + "0" * 20], "at least 1 and at most 1,000,000"),
+        (["--training.batch_size", "1" * 5_000], "it must be a whole number"),
+        (["--training.epochs", "1000001"], "at least 1 and at most 1,000,000"),
+        (["--training.workers", "1025"], "at least 0 and at most 1,024"),
+        (["--training.devices", "1025"], "at least 1 and at most 1,024"),
+        (["--data.delimiter", ""], "data.delimiter is ''; it must be at least one character"),
+        (["--data.separator="], "data.separator is ''; it must be at least one character"),
         (["--decision.rule", "plugin"], "did you mean 'plug-in'?"),
     ],
 )
@@ -78,6 +86,12 @@ def test_a_setting_needs_a_value() -> None:
         split_overrides(["--images.size", "--out"])
     with pytest.raises(UsageError, match="needs a value"):
         split_overrides(["--images.size"])
+
+
+@pytest.mark.parametrize("name", ["--.x", "--images.", "--.", "--loss.pos_weight."])
+def test_a_setting_needs_a_name(name: str) -> None:
+    with pytest.raises(UsageError, match=r"is no setting; write --section\.field VALUE"):
+        split_overrides([name, "3"])
 
 
 def test_a_setting_is_given_once() -> None:

@@ -14,6 +14,11 @@ def test_a_folder_means_its_pictures_at_any_depth_and_nothing_else(write):
     assert list_pictures(root) == [root / "b.jpg", root / "x/a.PNG"]
 
 
+def test_a_folder_means_pictures_of_formats_that_are_not_opened_too(write):
+    root = write({"b.jpg": b"", "a.bmp": b"BM", "c.tiff": b"II", "x/d.GIF": b"GIF89a"})
+    assert list_pictures(root) == [root / name for name in ("a.bmp", "b.jpg", "c.tiff", "x/d.GIF")]
+
+
 def test_a_file_that_is_no_list_means_itself(write):
     root = write({"picture": b"", "a.jpg": b""})
     assert list_pictures(root / "picture") == [root / "picture"]

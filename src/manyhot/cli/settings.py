@@ -25,7 +25,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], Overrides]:
     Hyphens and underscores are the same in the names of settings, not in those of labels.
 
     Raises:
-        UsageError: If a setting has no value or stands twice.
+        UsageError: If a setting has no value or no name, or stands twice.
 
     >>> split_overrides(["data", "--images.flip", "false", "--loss.pos_weight.N/A=2"])
     (['data'], {('images', 'flip'): 'false', ('loss', 'pos_weight', 'N/A'): '2'})
@@ -53,7 +53,9 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], Overrides]:
 
 
 def _path_of(name: str) -> tuple[str, ...]:
-    section, field, *key = name.removeprefix("--").split(".", 2)
+    section, field, *key = parts = name.removeprefix("--").split(".", 2)
+    if "" in parts:
+        raise UsageError(f"{name} is no setting; write --section.field VALUE, as in --images.size 224")
     return (section.replace("-", "_"), field.replace("-", "_"), *key)
 
 
@@ -107,8 +109,8 @@ def _read(path: tuple[str, ...], text: str) -> object:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        # Not what the setting takes, and the strict reader says so.
+    except ValueError:
+        # No TOML, or a number of more digits than Python reads. Not what the setting takes, and the strict reader says so.
         return text
 
 

@@ -16,7 +16,7 @@ from manyhot.sources.text import read_text
 def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Path]:
     """Return the pictures that a path means, whether or not they can be opened.
 
-    A folder means every JPEG, PNG and WebP in it, at any depth, sorted; a table the files of its reference column; a
+    A folder means every picture in it, at any depth, sorted, those of formats that are not opened as well; a table the files of its reference column; a
     JSON file its keys or its list of names; any other file itself. Names in files start from `images` beside the file
     where there is such a folder, else from the file's folder; absolute paths are taken as they are.
 
@@ -28,7 +28,8 @@ def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Pa
     manyhot.errors.SourceError: nowhere.jpg: there is no such file or folder; check the path
     """
     if path.is_dir():
-        return [path / name for name in scan_folder(path).pictures()]
+        scan = scan_folder(path)
+        return [path / name for name in sorted([*scan.pictures(), *scan.other_pictures()])]
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file or folder; check the path")
     findings = FindingLog()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import shlex
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from manyhot.errors import ModelError, RunError, StoppedError, TrainingError
-from manyhot.files import write_atomically
+from manyhot.files import TEMPORARY_PREFIX, write_atomically
 from manyhot.models.weights import load_without_code
 from manyhot.training.averaging import WeightAverage
 from manyhot.training.guards import ADVICE, StopSignals
@@ -26,6 +27,8 @@ FOLDER = "checkpoints"
 BEST = "best.safetensors"
 LAST = "last.ckpt"
 AGREEMENT_INTERVAL = 10
+# What `temporary_beside` calls the two files above while they are written.
+HALF_WRITTEN = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{16}}\.(safetensors|ckpt)")
 
 
 def best_checkpoint(folder: Path) -> Path:
@@ -131,9 +134,11 @@ class Checkpoints(Callback):
         self._saved_s = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, and end at once where patience had run out before a stop."""
+        """Clear away what a killed training left half-written, start the clock, and end at once where patience had run out before a stop."""
         del pl_module
         (self._folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        if trainer.is_global_zero:
+            _remove_half_written(self._folder / FOLDER)
         self._saved_s = time.monotonic()
         self._lose_patience(trainer, epochs_done=trainer.current_epoch)
 
@@ -221,6 +226,12 @@ def _check_finite(trainer: Trainer, model: nn.Module) -> None:
                 f"step {trainer.global_step:,} (epoch {trainer.current_epoch + 1}): weight {name!r} is no longer finite; "
                 f"{ADVICE}"
             )
+
+
+def _remove_half_written(folder: Path) -> None:
+    for path in folder.iterdir():
+        if HALF_WRITTEN.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:

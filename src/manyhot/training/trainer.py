@@ -29,6 +29,8 @@ SILENCED_WARNINGS = (
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
+# What batch norm says of a batch with one value a channel; torch has no type of its own for it.
+SINGLE_SAMPLE = "Expected more than 1 value per channel when training"
 LOGGER_NAMES = ("lightning.pytorch", "lightning.fabric")
 EVENTS = "events"
 
@@ -120,10 +122,11 @@ def fit(trainer: Trainer, module: MultiLabelModule, data: MultiLabelData, *, che
 
     Raises:
         StoppedError: If a signal asked to stop; a checkpoint is written.
-        TrainingError: If the loss or the weights are no longer finite.
+        TrainingError: If the loss or the weights are no longer finite, memory runs out, or a batch is of one sample
+            and the encoder normalises over the batch.
         RunError: If the checkpoint cannot be read.
     """
-    with quiet_lightning():
+    with quiet_lightning(), _torch_errors_explained():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -147,6 +150,23 @@ def quiet_lightning() -> Generator[None, None, None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextmanager
+def _torch_errors_explained() -> Generator[None, None, None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "the GPU has too little memory for this training; lower --batch-size or --image-size"
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith(SINGLE_SAMPLE):
+            raise
+        raise TrainingError(
+            "a batch of one sample cannot be normalised; raise --batch-size (or change it, if the last batch has one "
+            "sample left), and give more samples if train has one"
+        ) from error
 
 
 def _processes(accelerator: str, devices: int) -> tuple[int, int]:
