@@ -147,7 +147,7 @@ def masked_links(links: Csr, kept: Bool[np.ndarray, " a"]) -> Csr:
     return links if kept.all() else select_entries(links, np.repeat(kept, links.lengths()))
 
 
-def reunited(pieces: Sequence[tuple[Int64[np.ndarray, " rows"], Csr]], num_rows: int) -> Csr:
+def reunited(pieces: Sequence[tuple[Int64[np.ndarray, " _rows"], Csr]], num_rows: int) -> Csr:
     """Return one list of rows from pieces, each with the numbers of its rows; rows of no piece are empty.
 
     >>> reunited([(np.array([2, 0]), Csr.from_lists([[5], [7, 8]]))], 3).indptr

@@ -72,8 +72,8 @@ def _flattened(tokens: pa.ListArray) -> tuple[pa.Array, Int64[np.ndarray, " p"]]
 
 
 def _sound(
-    flat: pa.StringArray, rows: Int64[np.ndarray, " p"], pattern: str
-) -> tuple[pa.StringArray, Int64[np.ndarray, " q"], tuple[tuple[int, str], ...]]:
+    flat: pa.Array, rows: Int64[np.ndarray, " p"], pattern: str
+) -> tuple[pa.Array, Int64[np.ndarray, " q"], tuple[tuple[int, str], ...]]:
     good = pc.match_substring_regex(flat, pattern).to_numpy(zero_copy_only=False)
     if good.all():
         return flat, rows, ()

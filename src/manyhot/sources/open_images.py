@@ -139,14 +139,14 @@ def _collect(block: pa.RecordBatch, path: Path, line: int, rows: _Rows, findings
     rows.states.append(np.where(confidence[verified] == 1, POSITIVE, NEGATIVE).astype(np.uint8))
 
 
-def _numbers_of(column: pa.StringArray, numbers: dict[str, int]) -> Int64[np.ndarray, " rows"]:
+def _numbers_of(column: pa.Array, numbers: dict[str, int]) -> Int64[np.ndarray, " rows"]:
     """Return the number of each text, with new numbers for texts that were not seen before."""
     encoded = column.dictionary_encode()
     known = [numbers.setdefault(text, len(numbers)) for text in encoded.dictionary.to_pylist()]
     return np.array(known, dtype=np.int64)[encoded.indices.to_numpy()]
 
 
-def _confidence_of(column: pa.StringArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _confidence_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return the numbers of a column of text, NaN for what is none."""
     encoded = column.dictionary_encode()
     texts: list[str] = encoded.dictionary.to_pylist()
