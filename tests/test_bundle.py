@@ -16,13 +16,14 @@ import torch
 from manyhot.bundle import load_bundle, save_bundle
 from manyhot.decisions import Calibration, Decision
 from manyhot.errors import BundleError, ScoreError
-from manyhot.labels import LabelSpace
+from manyhot.labels import LabelCounts, LabelSpace
 from manyhot.models.build import build_model
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec, Preprocessing
 
 FILES = ["README.md", "bundle.json", "manifest.json", "metrics.json", "model.safetensors"]
 METRICS = {"schema": 1, "protocol": "manyhot", "split": "test", "figures": {"map_macro": {"value": None}}}
+COUNTS = LabelCounts(positives=np.array([3, 0, 2]), known=np.array([7, 0, 2]))
 SPACE = LabelSpace(names=("N/A", "0012", "café"), groups=("kind", None, "kind"))
 
 
@@ -68,7 +69,14 @@ def whole(model: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that no test may change."""
     folder = tmp_path_factory.mktemp("whole") / "bundle"
     save_bundle(
-        folder, model=model, spec=spec_of(), space=SPACE, decision=decision_of(), evaluation=METRICS, card="# Card\n"
+        folder,
+        model=model,
+        spec=spec_of(),
+        space=SPACE,
+        decision=decision_of(),
+        evaluation=METRICS,
+        card="# Card\n",
+        train_counts=COUNTS,
     )
     return folder
 
@@ -132,6 +140,22 @@ def test_bundle_is_five_files_of_strict_json_and_weights(whole: Path):
 def test_bundle_without_figures_says_so(save: Callable[..., None], tmp_path: Path):
     save(tmp_path / "bundle", evaluation=None)
     assert load_bundle(tmp_path / "bundle").metrics is None
+
+
+def test_training_counts_survive(whole: Path):
+    counts = load_bundle(whole).train_counts
+    assert counts is not None
+    assert (counts.positives.tolist(), counts.known.tolist()) == ([3, 0, 2], [7, 0, 2])
+
+
+@pytest.mark.parametrize("change", [lambda data: data.pop("counts"), lambda data: data.update(counts=None)])
+def test_bundle_without_training_counts_loads(folder: Path, change: Callable[..., object]):
+    path = folder / "bundle.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data))
+    resign(folder, "bundle.json")
+    assert load_bundle(folder).train_counts is None
 
 
 def test_run_folder_stands_for_its_bundle(folder: Path):
@@ -233,6 +257,14 @@ def test_weights_of_another_model_are_refused(folder: Path):
         (lambda data: data["model"].update(colour="red"), "field 'colour'"),
         (lambda data: data["labels"].update(names=["a", "a", "b"]), "stands twice"),
         (lambda data: data["decision"].update(thresholds=[0.5]), "one a label"),
+        (lambda data: data.update(counts=[1, 2, 3]), "counts must be"),
+        (lambda data: data["counts"].pop("known"), "counts must be"),
+        (lambda data: data["counts"].update(known=[7, 0]), "counts must be"),
+        (lambda data: data["counts"].update(positives=[3, 0, True]), "counts must be"),
+        (lambda data: data["counts"].update(positives=[3, 0, -1]), "counts must be"),
+        (lambda data: data["counts"].update(known=[7, 0, 2**63]), "counts must be"),
+        (lambda data: data["counts"].update(positives=[3, 1, 2]), "more positives than known cells"),
+        (lambda data: data.update(counts={"positives": [1], "known": [1]}), "the training counts has 1 labels"),
     ],
 )
 def test_description_that_makes_no_sense_is_refused(folder: Path, change: Callable[..., object], message: str):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from manyhot.decisions import Decision
 from manyhot.errors import BundleError, ManyhotError, ScoreError
 from manyhot.files import current_folder, sha256_of, write_folder_atomically, write_json, write_text
-from manyhot.labels import LabelSpace
+from manyhot.labels import LabelCounts, LabelSpace
 from manyhot.models.build import build_model
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
@@ -45,6 +45,7 @@ class Bundle:
         space: The label of each logit.
         decision: Logits to probabilities and predictions.
         metrics: The figures that it claims, in the schema of `metrics.json`; None where none were measured.
+        train_counts: Counts of the training labels; None where they were not kept.
     """
 
     model: Classifier
@@ -52,6 +53,7 @@ class Bundle:
     space: LabelSpace
     decision: Decision
     metrics: dict[str, Any] | None
+    train_counts: LabelCounts | None = None
 
     def logits(self, images: UInt8[Tensor, "n 3 h w"] | UInt8[np.ndarray, "n 3 h w"]) -> Float32[np.ndarray, "n l"]:
         """Return the logits of pictures, computed where the model lives.
@@ -83,6 +85,7 @@ def save_bundle(
     decision: Decision,
     evaluation: Mapping[str, Any] | None,
     card: str,
+    train_counts: LabelCounts | None = None,
 ) -> None:
     """Write a bundle: built beside its place and put there whole, also over an older bundle.
 
@@ -94,6 +97,7 @@ def save_bundle(
         decision: Fitted on validation samples.
         evaluation: The figures that the bundle claims, as `Evaluation.to_dict` gives them.
         card: The model card, as Markdown.
+        train_counts: Counts of the training labels, for the baselines of later evaluations.
 
     Raises:
         BundleError: If the parts do not belong together, or the folder holds what is not ours to replace.
@@ -112,13 +116,14 @@ def save_bundle(
     >>> bundle.space.names, bundle.decision.thresholds, bundle.logits(np.zeros((1, 3, 32, 32), dtype=np.uint8)).shape
     (('cat', 'dog'), array([0.5, inf]), (1, 2))
     """
-    _check_parts(spec, space, decision)
+    _check_parts(spec, space, decision, train_counts)
     if folder.is_dir() and any(folder.iterdir()):
         _check_replaceable(folder)
     description = {
         "model": spec.to_dict(),
         "labels": space.to_dict(),
         "decision": decision.to_dict(),
+        "counts": None if train_counts is None else _counts_to_dict(train_counts),
         "protocol": None if evaluation is None else evaluation.get("protocol"),
         "split": None if evaluation is None else evaluation.get("split"),
         "versions": {"python": platform.python_version()}
@@ -168,11 +173,12 @@ def load_bundle(folder: Path) -> Bundle:
     """
     folder = _locate(Path(folder))
     _check_files(folder)
-    spec, space, decision = _read_description(folder / DESCRIPTION)
+    spec, space, decision, counts = _read_description(folder / DESCRIPTION)
     metrics = _read_json(folder / METRICS)
     if metrics is not None and not isinstance(metrics, dict):
         raise BundleError(f"{folder / METRICS}: holds no table of figures; {_MEND}")
-    return Bundle(model=_read_model(folder / WEIGHTS, spec), spec=spec, space=space, decision=decision, metrics=metrics)
+    model = _read_model(folder / WEIGHTS, spec)
+    return Bundle(model=model, spec=spec, space=space, decision=decision, metrics=metrics, train_counts=counts)
 
 
 def _locate(folder: Path) -> Path:
@@ -225,7 +231,7 @@ def _read_json(path: Path) -> object:
         raise BundleError(f"{path}: is no JSON ({error}); {_MEND}") from None
 
 
-def _read_description(path: Path) -> tuple[ModelSpec, LabelSpace, Decision]:
+def _read_description(path: Path) -> tuple[ModelSpec, LabelSpace, Decision, LabelCounts | None]:
     data = _read_json(path)
     if not isinstance(data, dict):
         raise BundleError(f"{path}: holds no table; {_MEND}")
@@ -236,14 +242,38 @@ def _read_description(path: Path) -> tuple[ModelSpec, LabelSpace, Decision]:
         spec = ModelSpec.from_dict(data["model"])
         space = LabelSpace.from_dict(data["labels"])
         decision = Decision.from_dict(data["decision"])
-        _check_parts(spec, space, decision)
+        counts = _counts_from_dict(data.get("counts"))
+        _check_parts(spec, space, decision, counts)
     except ManyhotError as error:
         raise BundleError(f"{path}: {error}") from None
-    return spec, space, decision
+    return spec, space, decision, counts
 
 
-def _check_parts(spec: ModelSpec, space: LabelSpace, decision: Decision) -> None:
+def _counts_to_dict(counts: LabelCounts) -> dict[str, list[int]]:
+    return {"positives": counts.positives.tolist(), "known": counts.known.tolist()}
+
+
+def _counts_from_dict(data: object) -> LabelCounts | None:
+    if data is None:
+        return None
+    table = data if isinstance(data, dict) else {}
+    positives, known = table.get("positives"), table.get("known")
+    if not _are_counts(positives) or not _are_counts(known) or len(positives) != len(known):
+        raise BundleError(f"counts must be the tables 'positives' and 'known' of one whole number a label; {_MEND}")
+    if any(positive > cells for positive, cells in zip(positives, known, strict=True)):
+        raise BundleError(f"counts have a label with more positives than known cells; {_MEND}")
+    return LabelCounts(positives=np.array(positives, dtype=np.int64), known=np.array(known, dtype=np.int64))
+
+
+def _are_counts(values: object) -> TypeGuard[list[int]]:
+    # type() rather than isinstance(): true is an int to Python, and no count. 2**63 is past int64.
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
+
+
+def _check_parts(spec: ModelSpec, space: LabelSpace, decision: Decision, counts: LabelCounts | None) -> None:
     widths = {"the model": spec.num_labels, "the label space": len(space), "the decision": decision.num_labels}
+    if counts is not None:
+        widths["the training counts"] = len(counts.positives)
     if len(set(widths.values())) > 1:
         stated = ", ".join(f"{part} has {width:,} labels" for part, width in widths.items())
         raise BundleError(f"{stated}; they must be one and the same")

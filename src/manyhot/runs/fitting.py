@@ -260,6 +260,7 @@ def _save(ground: Ground, spec: ModelSpec, model: Classifier, decision: Decision
         decision=decision,
         evaluation=evaluation.to_dict(),
         card=model_card(ground.recipe, space, evaluation),
+        train_counts=ground.counts,
     )
     write_report(ground.folder, evaluation, decision, ground.manifest.labels)
     # Last: its presence says that the run is finished.
