@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from manyhot.config import DataConfig
+from manyhot.config import DataConfig, Recipe, SplitConfig
 from manyhot.errors import RunError
+from manyhot.recipes import save_recipe
+from manyhot.runs import checking
 from manyhot.runs.checking import check_data, check_run
+from manyhot.runs.splits import decide_splits, save_splits
+from manyhot.sources import open_source
 
 
 def write_image(path: Path, seed: int) -> None:
@@ -78,6 +82,43 @@ def test_data_that_are_not_there_are_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         check_run(tmp_path)
+
+
+@pytest.fixture
+def run(folder: Path) -> Path:
+    """A run that was interrupted: its recipe and its splits alone."""
+    write_rows(folder, [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)])
+    run = folder / "run"
+    run.mkdir()
+    recipe = Recipe(data=DataConfig(path=str(folder / "labels.csv")))
+    save_recipe(recipe, run / "recipe.toml")
+    manifest = open_source(folder / "labels.csv")
+    save_splits(decide_splits(manifest, SplitConfig(), seed=0), manifest, run)
+    return run
+
+
+def test_pictures_that_changed_since_the_run_are_counted_and_the_first_named(folder: Path, run: Path) -> None:
+    assert "changed-data" not in names(check_run(run).findings)
+    for index in (2, 4):
+        path = folder / "images" / f"{index}.jpg"
+        path.write_bytes(path.read_bytes() + b"more")
+    (changed,) = (finding for finding in check_run(run).findings if finding.name == "changed-data")
+    assert (changed.severity, changed.count) == ("error", 2)
+    assert "2 pictures have changed since the run, the first is '2.jpg'" in changed.message
+
+
+def test_changed_labels_are_an_error_of_the_run(folder: Path, run: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,dog" for index in range(6)])
+    (changed,) = (finding for finding in check_run(run).findings if finding.name == "changed-data")
+    assert "its splits no longer fit" in changed.message
+
+
+def test_the_data_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = checking.read_source
+    paths: list[Path] = []
+    monkeypatch.setattr(checking, "read_source", lambda path, options: paths.append(path) or read(path, options))
+    check_run(run)
+    assert len(paths) == 1
 
 
 @pytest.mark.real_data

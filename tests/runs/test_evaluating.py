@@ -1,12 +1,65 @@
-"""Samples that a model was trained on are found by content, and no others."""
+"""Samples that a model was trained on are found by content; figures stand beside what training knew; changes are told."""
 
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 
-from manyhot.config import SplitConfig
-from manyhot.labels import LabelSets
-from manyhot.runs.evaluating import _trained_on
+from manyhot.bundle import save_bundle
+from manyhot.config import DataConfig, Recipe, SplitConfig
+from manyhot.decisions import Calibration, Decision
+from manyhot.errors import RunError
+from manyhot.labels import LabelCounts, LabelSets
+from manyhot.models.build import build_model
+from manyhot.models.spec import ModelSpec, Preprocessing
+from manyhot.recipes import save_recipe
+from manyhot.runs.evaluating import _trained_on, evaluate_run
+from manyhot.runs.run import Run
 from manyhot.runs.splits import decide_splits, load_splits, save_splits
-from manyhot.sources import Manifest
+from manyhot.sources import Manifest, open_source
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of a model that learnt nothing, and its data."""
+
+    run: Run
+    data: Path
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("manyhot.runs.assembly.default_workers", lambda: 0)
+    data, run = tmp_path / "data", tmp_path / "run"
+    (data / "images").mkdir(parents=True)
+    run.mkdir()
+    for row in range(10):
+        pixels = np.random.default_rng(row).integers(0, 256, (17, 41, 3), dtype=np.uint8)
+        cv2.imwrite(str(data / "images" / f"{row}.png"), pixels)
+    rows = [f"{row}.png,{'ant' if row % 2 else 'bee'}\n" for row in range(10)]
+    (data / "labels.csv").write_text("image,labels\n" + "".join(rows))
+    manifest = open_source(data)
+    save_splits(decide_splits(manifest, SplitConfig(), seed=0), manifest, run)
+    save_recipe(Recipe(data=DataConfig(path=str(data))), run / "recipe.toml")
+    plain = Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    spec = ModelSpec(encoder="test_resnet", num_labels=2, preprocessing=plain)
+    decision = Decision(
+        calibration=Calibration.identity(2), thresholds=np.full(2, 0.5), reasons=("", ""), rule="half", beta=1.0
+    )
+    save_bundle(
+        run / "bundle",
+        model=build_model(spec),
+        spec=spec,
+        space=manifest.labels.space,
+        decision=decision,
+        evaluation=None,
+        card="",
+        train_counts=LabelCounts(positives=np.array([6, 1]), known=np.array([7, 7])),
+    )
+    return Trained(run=Run(run), data=data)
 
 
 @pytest.fixture
@@ -48,3 +101,34 @@ def test_a_test_sample_of_the_run_is_no_training_sample(saved):
     paths = [saved.root / f"{row}.jpg" for row in saved.splits.rows("test")]
     assert paths
     assert _trained_on(saved, paths) == []
+
+
+def test_a_bundle_alone_stands_beside_the_prevalence_of_its_training(trained):
+    evaluation = evaluate_run(Run(trained.run.folder / "bundle"), trained.data)
+    assert "predict prevalence" in evaluation.baselines
+    assert {"map_macro_head", "map_macro_tail"} <= evaluation.figures.keys()
+
+
+def test_other_data_stand_beside_the_prevalence_of_the_training(trained):
+    (trained.data / "labels.csv").write_text("image,labels\n0.png,ant|bee\n1.png,bee\n2.png,ant\n")
+    evaluation = evaluate_run(trained.run, trained.data, allow_training_samples=True)
+    assert evaluation.split == "all"
+    assert "predict prevalence" in evaluation.baselines
+
+
+def test_changed_pictures_of_the_split_are_counted_and_the_first_named(trained):
+    splits = load_splits(trained.run.folder).splits
+    for row in (splits.rows("train")[0], splits.rows("test")[0]):
+        path = trained.data / "images" / f"{row}.png"
+        path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(RunError, match=rf"^1 picture has changed .* '{splits.rows('test')[0]}\.png'; train again"):
+        evaluate_run(trained.run)
+    assert evaluate_run(trained.run, split="val").split == "val"
+
+
+def test_the_split_that_the_decision_was_fitted_on_is_told(trained, caplog):
+    caplog.set_level(logging.INFO, logger="manyhot")
+    evaluate_run(trained.run, split="test")
+    assert "chosen on val" not in caplog.text
+    evaluate_run(trained.run, split="val")
+    assert caplog.text.count("the checkpoint and the thresholds were chosen on val") == 1

@@ -6,7 +6,7 @@ import pytest
 from manyhot.config import SplitConfig
 from manyhot.errors import RunError, SourceError
 from manyhot.labels import LabelSets
-from manyhot.runs.splits import decide_splits, load_splits, save_splits
+from manyhot.runs.splits import changed_pictures, decide_splits, load_splits, save_splits
 from manyhot.sources import Manifest
 
 
@@ -77,6 +77,28 @@ def test_splits_that_say_half_are_refused(tmp_path, own, message):
 def test_too_few_samples_for_three_splits_are_refused(tmp_path):
     with pytest.raises(SourceError, match="2 samples are too few"):
         decide_splits(manifest_of(tmp_path, 2), SplitConfig(), seed=0)
+
+
+def test_too_few_groups_are_named_where_they_are_the_reason(tmp_path):
+    groups = ["one"] * 15 + ["two"] * 15
+    with pytest.raises(SourceError, match=r"^30 samples in 2 groups are too few: \w+ would be empty$"):
+        decide_splits(manifest_of(tmp_path, 30, groups=groups), SplitConfig(), seed=0)
+    with pytest.raises(SourceError, match=r"^2 samples are too few"):
+        decide_splits(manifest_of(tmp_path, 2, groups=["one", None]), SplitConfig(), seed=0)
+
+
+def test_pictures_of_another_size_and_lost_ones_are_changed_and_those_never_measured_are_not(tmp_path):
+    manifest = manifest_of(tmp_path, 20)
+    for row in range(5):
+        (tmp_path / f"{row}.jpg").write_bytes(b"12345")
+    save_splits(decide_splits(manifest, SplitConfig(), seed=0), manifest, tmp_path)
+    saved = load_splits(tmp_path)
+    assert changed_pictures(saved, manifest, np.arange(20)) == []
+    (tmp_path / "1.jpg").write_bytes(b"123456")
+    (tmp_path / "3.jpg").unlink()
+    (tmp_path / "7.jpg").write_bytes(b"new")
+    assert changed_pictures(saved, manifest, np.arange(20)) == ["1.jpg", "3.jpg"]
+    assert changed_pictures(saved, manifest, np.array([2, 3])) == ["3.jpg"]
 
 
 def test_splits_survive_the_way_to_the_file_and_back(tmp_path):

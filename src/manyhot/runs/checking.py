@@ -4,12 +4,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from manyhot.config import DataConfig
 from manyhot.errors import BundleError, RunError
 from manyhot.runs.facts import DataFacts, describe_labels
 from manyhot.runs.options import source_options
-from manyhot.sources import Manifest, read_source
-from manyhot.sources.finding import Finding
+from manyhot.sources import Manifest, Reading, read_source
+from manyhot.sources.finding import MAX_EXAMPLES, Finding
 from manyhot.sources.label_store import check_label_store
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ def check_data(path: Path, config: DataConfig | None = None) -> CheckReport:
         path: A folder or a label file.
         config: How to read it.
     """
-    reading = read_source(path, source_options(config or DataConfig()))
+    return _check_reading(path, read_source(path, source_options(config or DataConfig())))
+
+
+def _check_reading(path: Path, reading: Reading) -> CheckReport:
     damage = check_label_store(path) if reading.manifest is not None else ()
     if reading.manifest is None or damage:
         # Damaged labels cannot be counted.
@@ -79,8 +84,10 @@ def check_run(folder: Path) -> CheckReport:
         return CheckReport(
             findings=(*findings, Finding(name="missing-data", severity="warning", message=message)), facts=None
         )
-    report = check_data(path, run.recipe.data)
-    return replace(report, findings=(*findings, *_check_fingerprint(run, path), *report.findings))
+    reading = read_source(path, source_options(run.recipe.data))
+    changed = [] if reading.manifest is None else _check_unchanged(run, path, reading.manifest)
+    report = _check_reading(path, reading)
+    return replace(report, findings=(*findings, *changed, *report.findings))
 
 
 def _check_bundle(run: "Run") -> list[Finding]:
@@ -94,15 +101,25 @@ def _check_bundle(run: "Run") -> list[Finding]:
     return []
 
 
-def _check_fingerprint(run: "Run", path: Path) -> list[Finding]:
-    from manyhot.runs.splits import load_splits
+def _check_unchanged(run: "Run", path: Path, manifest: Manifest) -> list[Finding]:
+    from manyhot.runs.splits import changed_pictures, describe_changed, load_splits
 
-    reading = read_source(path, source_options(run.recipe.data))
     try:
-        splits = load_splits(run.folder).splits
+        saved = load_splits(run.folder)
     except RunError as error:
         return [Finding(name="damaged-splits", severity="error", message=str(error))]
-    if reading.manifest is None or reading.manifest.fingerprint == splits.fingerprint:
+    if manifest.fingerprint != saved.splits.fingerprint:
+        message = f"{path}: the data have changed since the run; its splits no longer fit, so train again"
+        return [Finding(name="changed-data", severity="error", message=message)]
+    changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
+    if not changed:
         return []
-    message = f"{path}: the data have changed since the run; its splits no longer fit, so train again"
-    return [Finding(name="changed-data", severity="error", message=message)]
+    return [
+        Finding(
+            name="changed-data",
+            severity="error",
+            message=describe_changed(changed),
+            count=len(changed),
+            examples=tuple(map(repr, changed[:MAX_EXAMPLES])),
+        )
+    ]

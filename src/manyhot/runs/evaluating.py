@@ -10,13 +10,12 @@ from jaxtyping import Int64
 
 from manyhot.errors import LabelError, RunError, SourceError, UsageError
 from manyhot.labels.aligning import align_sets
-from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.runs import assembly
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
-from manyhot.runs.splits import SPLITS, SavedSplits, load_splits, size_of
+from manyhot.runs.splits import SPLITS, SavedSplits, changed_pictures, describe_changed, load_splits, size_of
 from manyhot.sources import Manifest, SourceOptions, open_source
 
 log = logging.getLogger("manyhot")
@@ -26,12 +25,11 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """What to evaluate on: some rows of a manifest, their split's name, and the counts of the training labels."""
+    """What to evaluate on: some rows of a manifest, and their split's name."""
 
     manifest: Manifest
     rows: Int64[np.ndarray, " k"]
     split: str
-    train_counts: LabelCounts | None
 
 
 def evaluate_run(
@@ -54,10 +52,11 @@ def evaluate_run(
         split: Which split.
         options: How to read `data`; as the run read its own, if not given.
         allow_training_samples: Evaluate samples that the model was trained on, instead of refusing them.
-        min_positives: Macro figures over labels with at least as many positives only.
+        min_positives: Macro figures are given as well over labels with at least so many positives.
 
     Raises:
-        RunError: If the run's own data have changed, or samples were trained on and that was not asked for.
+        RunError: If the run's own data or their pictures have changed, or samples were trained on and that was not
+            asked for.
         SourceError: If the data hold labels that the model does not know.
     """
     if split not in SPLITS:
@@ -84,7 +83,7 @@ def evaluate_run(
         probs=bundle.decision.probs(logits),
         preds=bundle.decision.preds(logits),
         thresholds=bundle.decision.thresholds,
-        train_counts=material.train_counts,
+        train_counts=bundle.train_counts,
         min_positives=min_positives,
         split=material.split,
     )
@@ -94,28 +93,36 @@ def _material(run: Run, data: Path | None, split: str, options: SourceOptions | 
     if run.is_bundle:
         if data is None:
             raise UsageError(f"{run.folder}: is a bundle without its run; name the data to evaluate it on")
-        return _other_data(open_source(data, options or SourceOptions()), split, None)
+        return _other_data(open_source(data, options or SourceOptions()), split)
     options = options or source_options(run.recipe.data)
     path = Path(run.recipe.data.path or "") if data is None else data
     if not path.exists():
         raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")
     manifest = open_source(path, options)
-    splits = load_splits(run.folder).splits
-    if manifest.fingerprint == splits.fingerprint:
-        counts = count_cells(manifest.labels.take(splits.rows("train")))
-        return Material(manifest=manifest, rows=splits.rows(split), split=split, train_counts=counts)
+    saved = load_splits(run.folder)
+    if manifest.fingerprint == saved.splits.fingerprint:
+        return _own_data(manifest, saved, split)
     if data is None:
         raise RunError(f"{path}: the data have changed since the run; name the data to evaluate on, or train again")
-    return _other_data(manifest, split, None)
+    return _other_data(manifest, split)
 
 
-def _other_data(manifest: Manifest, split: str, counts: LabelCounts | None) -> Material:
+def _own_data(manifest: Manifest, saved: SavedSplits, split: str) -> Material:
+    rows = saved.splits.rows(split)
+    if changed := changed_pictures(saved, manifest, rows):
+        raise RunError(describe_changed(changed))
+    if split == "val":
+        log.info("the checkpoint and the thresholds were chosen on val: its figures flatter, those of test do not")
+    return Material(manifest=manifest, rows=rows, split=split)
+
+
+def _other_data(manifest: Manifest, split: str) -> Material:
     names = manifest.splits() if manifest.has_splits else []
     if split in names:
         rows = np.array([row for row, name in enumerate(names) if name == split], dtype=np.int64)
-        return Material(manifest=manifest, rows=rows, split=split, train_counts=counts)
+        return Material(manifest=manifest, rows=rows, split=split)
     log.info("the data bring no %s split: all %d samples are evaluated", split, manifest.num_samples)
-    return Material(manifest=manifest, rows=np.arange(manifest.num_samples), split="all", train_counts=counts)
+    return Material(manifest=manifest, rows=np.arange(manifest.num_samples), split="all")
 
 
 def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> None:

@@ -1,5 +1,6 @@
 """Which sample is in which split: decided once, saved with the run, never guessed again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,6 @@ def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Spli
     missing = [split for split in SPLITS if split not in names]
     if missing:
         names = _carve(manifest, names, missing, shares, seed)
-    for split in SPLITS:
-        if split not in names:
-            raise SourceError(f"{manifest.num_samples:,} samples are too few: {split} would be empty")
     return Splits(names=tuple(names), fingerprint=manifest.fingerprint, origin=_origin(missing, seed))
 
 
@@ -70,17 +68,23 @@ def _carve(manifest: Manifest, names: list[str], missing: list[str], shares: Spl
     rows = np.array([row for row, name in enumerate(names) if name == "train"], dtype=np.int64)
     parts = ["train", *(split for split in missing if split != "train")]
     weights = np.array([getattr(shares, part) for part in parts])
-    groups = manifest.groups()
-    chosen = split_samples(
-        manifest.labels.take(rows),
-        (weights / weights.sum()).tolist(),
-        seed=seed,
-        groups=_group_ids(groups, rows) if any(group is not None for group in groups) else None,
-    )
+    groups = _group_ids(manifest.groups(), rows) if manifest.has_groups else None
+    chosen = split_samples(manifest.labels.take(rows), (weights / weights.sum()).tolist(), seed=seed, groups=groups)
     names = list(names)
     for row, part in zip(rows.tolist(), chosen.tolist(), strict=True):
         names[row] = parts[part]
+    for part in parts:
+        if part not in names:
+            raise SourceError(f"{_amount(len(rows), groups)} are too few: {part} would be empty")
     return names
+
+
+def _amount(num_samples: int, groups: Int64[np.ndarray, " k"] | None) -> str:
+    num_groups = num_samples if groups is None else len(np.unique(groups))
+    # Where each sample is a group of its own, groups are not the reason.
+    if num_groups == num_samples:
+        return f"{num_samples:,} samples"
+    return f"{num_samples:,} samples in {num_groups:,} {'group' if num_groups == 1 else 'groups'}"
 
 
 def _group_ids(groups: list[str | None], rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
@@ -150,3 +154,32 @@ def load_splits(folder: Path) -> SavedSplits:
         raise RunError(f"{path}: missing; is {folder} a run folder?") from None
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise RunError(f"{path}: cannot be read ({error}); train again") from None
+
+
+def changed_pictures(saved: SavedSplits, manifest: Manifest, rows: Int64[np.ndarray, " k"]) -> list[str]:
+    """Return the references of those rows whose files have another size than when the splits were saved, or are gone.
+
+    Sizes alone are compared: reading every picture would take as long as scoring it.
+
+    Args:
+        saved: The splits of a run.
+        manifest: The same samples now: of the fingerprint that the splits were saved with.
+        rows: The rows to look at.
+    """
+    references = manifest.references()
+    return [
+        references[row]
+        for row in rows.tolist()
+        # A size that could not be had then says nothing now.
+        if saved.sizes_bytes[row] not in (-1, size_of(manifest.root / references[row]))
+    ]
+
+
+def describe_changed(references: Sequence[str]) -> str:
+    """Return the line on changed pictures.
+
+    >>> describe_changed(["a.jpg", "b.jpg"])
+    "2 pictures have changed since the run, the first is 'a.jpg'; train again, or name other data"
+    """
+    counted = "1 picture has" if len(references) == 1 else f"{len(references):,} pictures have"
+    return f"{counted} changed since the run, the first is {references[0]!r}; train again, or name other data"
