@@ -49,6 +49,18 @@ def test_figures_stand_beside_every_baseline_with_their_coverage(evaluation: Eva
     assert lines[3].split() == ["map_macro", "0.973", "0.100", "0.100", "0.100", "6/7"]
 
 
+def test_figures_over_labels_with_enough_positives_follow_the_plain_ones(evaluation: Evaluation) -> None:
+    asked = {"f1_macro_min5": Figure(0.25, 1, 2), "map_macro_min5": Figure(0.5, 2, 2)}
+    banded = Evaluation(**{**vars(evaluation), "figures": evaluation.figures | asked})
+    names = [line.split()[0] for line in render_evaluation(banded).splitlines()[3:7]]
+    assert names == ["map_macro", "map_macro_min5", "f1_macro", "f1_macro_min5"]
+
+
+def test_figures_over_labels_with_one_positive_are_the_plain_ones(evaluation: Evaluation) -> None:
+    plain = Evaluation(**{**vars(evaluation), "figures": evaluation.figures | {"map_macro_min1": Figure(0.5, 6, 6)}})
+    assert render_evaluation(plain) == render_evaluation(evaluation)
+
+
 def test_an_undefined_figure_is_a_dash(evaluation: Evaluation) -> None:
     line = next(line for line in render_evaluation(evaluation).splitlines() if line.startswith("f1_macro"))
     assert line.split() == ["f1_macro", "-", "-", "-", "-", "0/7"]

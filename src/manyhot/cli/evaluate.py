@@ -6,6 +6,7 @@ from shlex import quote
 from manyhot.cli.logs import show_log
 from manyhot.cli.parsing import Parser
 from manyhot.cli.settings import read_data_settings, split_overrides
+from manyhot.errors import UsageError
 
 
 def run(arguments: list[str]) -> int:
@@ -13,6 +14,8 @@ def run(arguments: list[str]) -> int:
     rest, overrides = split_overrides(arguments)
     flags = _parser().parse(rest)
     data = read_data_settings(overrides, command="evaluate")
+    if flags.json is not None:
+        _check_writable(flags.json)
 
     from manyhot.runs.run import Run
 
@@ -33,12 +36,20 @@ def run(arguments: list[str]) -> int:
         allow_training_samples=flags.allow_training_samples,
         min_positives=flags.min_positives,
     )
+    # Shown first: scoring took long, and a full disk must not lose it.
+    print(render_evaluation(evaluation))
     if flags.json is not None:
         write_json(flags.json, evaluation.to_dict())
-    print(render_evaluation(evaluation))
     folder = quote(str(flags.run))
     print(f"\nnext     manyhot predict {folder} PICTURES --out predictions.csv")
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"--json {path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"--json {path}: there is no folder {path.parent}; make it, or name another")
 
 
 def _parser() -> Parser:

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from manyhot.cli.tables import format_table, shorten
-from manyhot.reports.headline import HEADLINE
+from manyhot.reports.headline import headline_of
 from manyhot.sources.finding import Finding
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def render_evaluation(evaluation: "Evaluation") -> str:
     """Return the main figures beside the baselines, with defined / total, and the weakest labels."""
     names = list(evaluation.baselines)
     header = ["figure", "model", *(name.removeprefix("predict ") for name in names), "defined"]
-    rows = [header, *(_figure_row(evaluation, name) for name in HEADLINE if name in evaluation.figures)]
+    rows = [header, *(_figure_row(evaluation, name) for name in headline_of(evaluation.figures))]
     title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
     beside = "beside the model: " + ", ".join(names) if names else "no baselines"
     return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation)])

@@ -1,5 +1,8 @@
 """The figures that most questions ask for, in the order in which they are shown."""
 
+import re
+from collections.abc import Iterable
+
 HEADLINE = {
     "map_macro": "mean average precision: how well each label's positives are ranked first",
     "map_micro": "average precision of all cells pooled",
@@ -16,3 +19,22 @@ HEADLINE = {
     "precision_at_1": "samples whose best label is right",
     "ece_macro": "calibration error: how far probabilities are from frequencies; 0 is best",
 }
+
+_BANDED = re.compile(r"(map_macro|f1_macro)_min(\d+)")
+
+
+def headline_of(names: Iterable[str]) -> list[str]:
+    """Return the figures to show of those there are: the headline, each macro figure followed by its `_min5` where asked.
+
+    `_min1` is left out: labels without a positive have no such figure anyway, so the plain row says the same.
+
+    >>> headline_of(["f1_macro", "map_macro", "map_macro_min5", "f1_macro_min1", "lrap_at_half"])
+    ['map_macro', 'map_macro_min5', 'f1_macro']
+    """
+    present = list(names)
+    banded = [(match[1], name) for name in present if (match := _BANDED.fullmatch(name)) and match[2] != "1"]
+    shown: list[str] = []
+    for figure in HEADLINE:
+        shown += [figure] if figure in present else []
+        shown += [name for plain, name in banded if plain == figure]
+    return shown
