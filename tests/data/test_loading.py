@@ -21,6 +21,7 @@ from manyhot.data.order import Ranks
 from manyhot.data.samples import ImageSamples, ManifestPaths, Request
 from manyhot.errors import ImageError, LabelError, TrainingError, UsageError
 from manyhot.labels import LabelSets
+from manyhot.sources import list_pictures
 from manyhot.sources.manifest import Manifest
 
 NUM_SAMPLES = 23
@@ -402,3 +403,18 @@ def test_a_batch_in_which_no_picture_could_be_read_is_empty() -> None:
     (batch,) = PictureLoader([Path("absent.png")], EvaluationTransform(8), batch_size=2, num_workers=0)
     assert batch.images.shape[:2] == (0, 3)
     assert batch.rows.tolist() == []
+
+
+def test_pictures_of_other_formats_in_a_folder_are_reported_and_stop_no_other(tmp_path: Path) -> None:
+    picture = np.zeros((9, 9, 3), dtype=np.uint8)
+    for name in ("a.bmp", "b.png", "c.tiff"):
+        assert cv2.imwrite(str(tmp_path / name), picture)
+    Image.fromarray(picture).save(tmp_path / "d.gif")
+    paths = list_pictures(tmp_path)
+    (batch,) = PictureLoader(paths, EvaluationTransform(8), batch_size=4, num_workers=0)
+    assert [paths[row].name for row in batch.rows] == ["b.png"]
+    failures = {paths[row].name: reason for row, reason in batch.failures}
+    assert failures == {
+        name: f"is {kind}; only JPEG, PNG and WebP are read: convert it"
+        for name, kind in (("a.bmp", "BMP"), ("c.tiff", "TIFF"), ("d.gif", "GIF"))
+    }
