@@ -164,8 +164,7 @@ def _torch_errors_explained() -> Generator[None, None, None]:
         if not str(error).startswith(SINGLE_SAMPLE):
             raise
         raise TrainingError(
-            "a batch of one sample cannot be normalised; raise --batch-size (or change it, if the last batch has one "
-            "sample left), and give more samples if train has one"
+            "a batch of one sample cannot be normalised; raise --batch-size, or give more samples where train has one"
         ) from error
 
 
