@@ -26,7 +26,15 @@ from manyhot.runs.options import source_options
 from manyhot.runs.reporting import write_report
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
-from manyhot.runs.splits import SPLITS, Splits, decide_splits, load_splits, save_splits
+from manyhot.runs.splits import (
+    SPLITS,
+    Splits,
+    changed_pictures,
+    decide_splits,
+    describe_changed,
+    load_splits,
+    save_splits,
+)
 from manyhot.runs.writing import PredictedRows, write_predictions
 from manyhot.sources import Manifest, open_source
 from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
@@ -101,10 +109,13 @@ def _resumed_ground(run: Run, data: str | None) -> Ground:
         # The data have moved; that they are the same is checked below.
         recipe = _absolute_paths(replace(recipe, data=replace(recipe.data, path=data)))
     manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
-    splits = load_splits(run.folder).splits
-    if manifest.fingerprint != splits.fingerprint:
+    saved = load_splits(run.folder)
+    if manifest.fingerprint != saved.splits.fingerprint:
         raise RunError(f"{recipe.data.path}: the data have changed since {run.folder} started; train a new run")
-    return _ground(recipe, manifest, splits, run.folder)
+    changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
+    if changed:
+        raise RunError(describe_changed(changed))
+    return _ground(recipe, manifest, saved.splits, run.folder)
 
 
 def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) -> Ground:
