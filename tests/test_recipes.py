@@ -45,6 +45,7 @@ def test_what_is_not_set_stands_as_a_comment_and_stays_unset():
         ("[loss]\npos_weight = 'count'", "did you mean 'counts'?"),
         ("[loss.pos_weight]\ndog = 0", "loss.pos_weight.dog is 0.0; it must be above 0"),
         ("[optimiser]\nlr = nan", "optimiser.lr is NaN; it must be a number"),
+        (f"[optimiser]\nlr = 1{'0' * 400}", "it must be a number"),
         ("[split]\ntrain = 0.9", "must each be above 0 and sum to 1"),
         ("seed = = 1", "is not valid TOML"),
     ],

@@ -114,7 +114,8 @@ def _fits(hint: Any, origin: Any, value: object) -> bool:  # noqa: ANN401 - type
     if isinstance(value, bool):
         return hint is bool
     if hint is float:
-        return isinstance(value, int | float) and not math.isnan(value)
+        # A whole number that no float can hold is none.
+        return (isinstance(value, float) and not math.isnan(value)) or (isinstance(value, int) and abs(value) < 2**1023)
     return hint in (str, int) and isinstance(value, hint)
 
 
