@@ -13,8 +13,7 @@ from manyhot.sources.label_names import sound_names
 from manyhot.sources.line_blocks import first_bytes
 from manyhot.sources.listing import SPLIT_NAMES, Listing, Reader
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.strict_xml import Element, XmlFaultError, parse_xml
-from manyhot.sources.text import read_bytes
+from manyhot.sources.strict_xml import Element, read_xml
 
 _PART = re.compile(r"[-_.](train|test|val|valid|validation|dev|sparse|dense)$", re.IGNORECASE)
 
@@ -77,13 +76,8 @@ def _arff_files(folder: Path) -> list[Path]:
 
 def read_labels_xml(path: Path, findings: FindingLog) -> LabelSpace | None:
     """Return the labels that a Mulan XML file names, with a parent where labels stand in labels; None with errors."""
-    data = read_bytes(path, findings)
-    if data is None:
-        return None
-    try:
-        root = parse_xml(data)
-    except XmlFaultError as fault:
-        findings.error("xml-syntax", f"{path}: {fault}; mend the XML there")
+    root = read_xml(path, findings)
+    if root is None:
         return None
     names: list[str] = []
     parents: list[tuple[int, ...]] = []

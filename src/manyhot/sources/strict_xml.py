@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from xml.parsers import expat
+
+from manyhot.sources.finding import FindingLog
+from manyhot.sources.text import read_bytes
 
 MAX_DEPTH = 100
 
@@ -28,6 +32,18 @@ class Element:
     def text_of(self, name: str) -> str | None:
         """Return the text of the first element of a name right inside this one, or None where there is none."""
         return next((child.text.strip() for child in self.find_all(name)), None)
+
+
+def read_xml(path: Path, findings: FindingLog) -> Element | None:
+    """Return the outermost element of a file, or None with the fault in the findings."""
+    data = read_bytes(path, findings)
+    if data is None:
+        return None
+    try:
+        return parse_xml(data)
+    except XmlFaultError as fault:
+        findings.error("xml-syntax", f"{path}: {fault}; mend the XML there")
+        return None
 
 
 def parse_xml(data: bytes) -> Element:

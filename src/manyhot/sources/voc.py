@@ -10,8 +10,8 @@ from manyhot.sources.listing import Listing
 from manyhot.sources.naming import read_declared_names
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.scanning import PICTURE_SUFFIXES
-from manyhot.sources.strict_xml import Element, XmlFaultError, parse_xml
-from manyhot.sources.text import read_bytes, read_text
+from manyhot.sources.strict_xml import Element, read_xml
+from manyhot.sources.text import read_text
 
 ANNOTATIONS, PICTURES, SETS = "Annotations", "JPEGImages", "ImageSets/Main"
 
@@ -62,13 +62,8 @@ def read_voc(path: Path, options: SourceOptions, findings: FindingLog) -> Listin
 
 
 def _parse(path: Path, findings: FindingLog) -> Element | None:
-    data = read_bytes(path, findings)
-    if data is None:
-        return None
-    try:
-        root = parse_xml(data)
-    except XmlFaultError as fault:
-        findings.error("xml-syntax", f"{path}: {fault}; mend the XML there")
+    root = read_xml(path, findings)
+    if root is None:
         return None
     if root.name != "annotation":
         message = f"{path}: expected <annotation>; write that, or move the file away"
