@@ -65,10 +65,11 @@ def sigmoid(logits: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shap
 
 def calibration_figures(predicted: Predicted, truth: Truth, bands: Bands) -> dict[str, Figure]:
     """Return `brier`, `bce`, `ece_micro` and `ece_macro` with its bands."""
-    brier, likelihood = _proper_scores(predicted, truth)
+    squares, losses = proper_scores(predicted, truth)
+    total, cells = int(truth.label_known.sum()), truth.num_samples * truth.num_labels
     return {
-        "brier": brier,
-        "bce": likelihood,
+        "brier": ratio_figure(math.fsum(squares), total, total, cells),
+        "bce": ratio_figure(math.fsum(losses), total, total, cells),
         "ece_micro": _pooled_figure(pooled_calibration_error(predicted, truth), truth),
         **macro_figures("ece_macro", calibration_errors(predicted, truth), bands),
     }
@@ -145,7 +146,8 @@ def _pooled_edges(predicted: Predicted, truth: Truth) -> Float32[np.ndarray, " e
     return scores_of_bits(buckets.astype(np.uint32) * NUM_LOW_KEYS + np.array(low, dtype=np.uint32))
 
 
-def _proper_scores(predicted: Predicted, truth: Truth) -> tuple[Figure, Figure]:
+def proper_scores(predicted: Predicted, truth: Truth) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return for each row the sums over its known cells of (p − y)² and of −log-likelihood."""
     squares, losses = np.zeros((2, truth.num_samples))
     for rows in truth.row_blocks():
         values = predicted.block(rows).astype(np.float64)
@@ -157,9 +159,7 @@ def _proper_scores(predicted: Predicted, truth: Truth) -> tuple[Figure, Figure]:
         if known.shape[1]:
             misses[~known] = surprises[~known] = 0.0
         squares[rows], losses[rows] = np.square(misses).sum(axis=1), surprises.sum(axis=1)
-    total, cells = int(truth.label_known.sum()), truth.num_samples * truth.num_labels
-    brier = ratio_figure(math.fsum(squares), total, total, cells)
-    return brier, ratio_figure(math.fsum(losses), total, total, cells)
+    return squares, losses
 
 
 def _pooled_figure(value: float, truth: Truth) -> Figure:

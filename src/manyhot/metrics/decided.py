@@ -10,35 +10,58 @@ from manyhot.metrics.figures import Figure, mean_figure
 
 def decision_figures(counts: DecisionCounts, bands: Bands, suffix: str = "") -> dict[str, Figure]:
     """Return the figures of a decision, with the suffix after each name ("_at_half" for the decision p ≥ 0.5)."""
-    labels, pooled = _averaged(counts.labels), _averaged(counts.labels.pooled())
+    samples = {name: mean_figure(values) for name, values in sample_values(counts.rows).items()}
+    return figures_of_counts(counts.labels, samples, bands, suffix)
+
+
+def figures_of_counts(
+    labels: Confusion, samples: dict[str, Figure], bands: Bands, suffix: str = ""
+) -> dict[str, Figure]:
+    """Return the figures of a decision from its counts by label and the means over samples of `sample_values`."""
+    pooled, cells = labels.pooled(), len(labels.known) * next(iter(samples.values())).total
+    by_label, micro = _averaged(labels), _averaged(pooled)
     figures: dict[str, Figure] = {}
-    for name, values in labels.items():
+    for name, values in by_label.items():
         figures |= macro_figures(f"{name}_macro", values, bands, suffix=suffix)
-        figures[f"{name}_micro{suffix}"] = _pooled_figure(pooled[name], counts)
-        figures[f"{name}_weighted{suffix}"] = mean_figure(values, counts.labels.positives)
-    for name, values in (("balanced_accuracy", counts.labels.balanced_accuracy()), ("mcc", counts.labels.mcc())):
+        figures[f"{name}_micro{suffix}"] = _pooled_figure(micro[name], labels, cells)
+        figures[f"{name}_weighted{suffix}"] = mean_figure(values, labels.positives)
+    for name, values in (("balanced_accuracy", labels.balanced_accuracy()), ("mcc", labels.mcc())):
         figures |= macro_figures(f"{name}_macro", values, bands, suffix=suffix)
-    figures |= challenge_figures(counts, suffix)
-    return figures | {f"{name}{suffix}": figure for name, figure in _others(counts).items()}
+    figures |= challenge_figures(labels, cells, suffix)
+    figures |= {f"{name}{suffix}": figure for name, figure in samples.items()}
+    figures[f"cell_accuracy{suffix}"] = _pooled_figure(pooled.accuracy(), labels, cells)
+    figures[f"hamming_loss{suffix}"] = _pooled_figure(1 - pooled.accuracy(), labels, cells)
+    return figures
 
 
-def challenge_figures(counts: DecisionCounts, suffix: str = "") -> dict[str, Figure]:
+def challenge_figures(labels: Confusion, cells: int, suffix: str = "") -> dict[str, Figure]:
     """Return CP, CR, CF1 and OP, OR, OF1, as papers on COCO and NUS-WIDE give them.
 
     CP counts labels that are never predicted as 0; CR averages the labels that have positives; CF1 is the harmonic
-    mean of the two.
+    mean of the two. `cells` are all cells, known or not.
     """
-    precision, recall = mean_figure(np.nan_to_num(counts.labels.precision())), mean_figure(counts.labels.recall())
-    pooled = counts.labels.pooled()
+    precision, recall = mean_figure(np.nan_to_num(labels.precision())), mean_figure(labels.recall())
+    pooled = labels.pooled()
     figures = {
         "cp": precision,
         "cr": recall,
         "cf1": _harmonic(precision, recall),
-        "op": _pooled_figure(pooled.precision(), counts),
-        "or": _pooled_figure(pooled.recall(), counts),
-        "of1": _pooled_figure(pooled.f_beta(1), counts),
+        "op": _pooled_figure(pooled.precision(), labels, cells),
+        "or": _pooled_figure(pooled.recall(), labels, cells),
+        "of1": _pooled_figure(pooled.f_beta(1), labels, cells),
     }
     return {f"{name}{suffix}": figure for name, figure in figures.items()}
+
+
+def sample_values(rows: Confusion) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Return for each figure by sample its value in each row, NaN where it is undefined."""
+    return {
+        # Nothing to find and nothing predicted is right: such rows count 1.
+        "f1_samples": np.nan_to_num(rows.f_beta(1), nan=1.0),
+        "f2_samples": np.nan_to_num(rows.f_beta(2), nan=1.0),
+        "jaccard_samples": np.nan_to_num(rows.jaccard(), nan=1.0),
+        "subset_accuracy": np.where(rows.known > 0, rows.wrong() == 0, np.nan),
+    }
 
 
 def _averaged(confusion: Confusion) -> dict[str, Float64[np.ndarray, " k"]]:
@@ -50,24 +73,9 @@ def _averaged(confusion: Confusion) -> dict[str, Float64[np.ndarray, " k"]]:
     }
 
 
-def _others(counts: DecisionCounts) -> dict[str, Figure]:
-    rows, pooled = counts.rows, counts.labels.pooled()
-    exact = np.where(rows.known > 0, rows.wrong() == 0, np.nan)
-    return {
-        # Nothing to find and nothing predicted is right: such rows count 1.
-        "f1_samples": mean_figure(np.nan_to_num(rows.f_beta(1), nan=1.0)),
-        "f2_samples": mean_figure(np.nan_to_num(rows.f_beta(2), nan=1.0)),
-        "jaccard_samples": mean_figure(np.nan_to_num(rows.jaccard(), nan=1.0)),
-        "subset_accuracy": mean_figure(exact),
-        "cell_accuracy": _pooled_figure(pooled.accuracy(), counts),
-        "hamming_loss": _pooled_figure(1 - pooled.accuracy(), counts),
-    }
-
-
-def _pooled_figure(value: Float64[np.ndarray, " 1"], counts: DecisionCounts) -> Figure:
-    cells = len(counts.labels.known) * len(counts.rows.known)
+def _pooled_figure(value: Float64[np.ndarray, " 1"], labels: Confusion, cells: int) -> Figure:
     pooled = float(value[0])
-    return Figure(None if np.isnan(pooled) else pooled, int(counts.labels.known.sum()), cells)
+    return Figure(None if np.isnan(pooled) else pooled, int(labels.known.sum()), cells)
 
 
 def _harmonic(precision: Figure, recall: Figure) -> Figure:

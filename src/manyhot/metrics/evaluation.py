@@ -9,12 +9,11 @@ from manyhot.labels import LabelCounts, LabelSets
 from manyhot.metrics.bands import label_bands
 from manyhot.metrics.baselines import baseline_figures
 from manyhot.metrics.calibration import Predicted
-from manyhot.metrics.counts import Confusion, Decide, count_decisions
-from manyhot.metrics.curves import auroc, average_precision
-from manyhot.metrics.decided import decision_figures
+from manyhot.metrics.counts import Decide, count_decisions
 from manyhot.metrics.figures import Evaluation, LabelFigures
-from manyhot.metrics.ranks import PositiveRanks, rank_by_label
-from manyhot.metrics.scored import count_at_half, score_figures
+from manyhot.metrics.parts import Parts, figures_of_parts
+from manyhot.metrics.ranks import rank_by_label
+from manyhot.metrics.scored import count_at_half, parts_in_memory
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
 from manyhot.metrics.truth import Truth, read_truth
 from manyhot.targets import SparseTargets
@@ -80,13 +79,10 @@ def evaluate(
     bands = label_bands(known.label_positives, train_positives, min_positives)
     decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
     half = count_at_half(predicted, known)
-    decided = half if decide is None else count_decisions(decide, known)
+    decided = None if decide is None else count_decisions(decide, known)
     ranks = rank_by_label(ranked, known)
-    figures = score_figures(ranked, predicted, known, ranks=ranks, half=half, bands=bands)
-    if decide is None:
-        thresholds = np.full(known.num_labels, 0.5)
-    else:
-        figures |= decision_figures(decided, bands)
+    parts = parts_in_memory(ranked, predicted, known, ranks=ranks, half=half, decided=decided)
+    figures = figures_of_parts(parts, bands)
     return Evaluation(
         protocol=PROTOCOL,
         split=split,
@@ -94,7 +90,7 @@ def evaluate(
         num_labels=known.num_labels,
         figures=figures,
         baselines=baseline_figures(figures, known, bands, train_counts),
-        labels=_label_figures(known, ranks, decided.labels, thresholds),
+        labels=label_figures(parts, known.names, np.full(known.num_labels, 0.5) if decided is None else thresholds),
     )
 
 
@@ -120,28 +116,36 @@ def _decision(
     return lambda rows: predicted.probs(predicted.values[rows]) >= thresholds
 
 
-def _label_figures(
-    truth: Truth, ranks: PositiveRanks, decided: Confusion, thresholds: Float[np.ndarray, " l"] | None
+def label_figures(
+    parts: Parts, names: tuple[str, ...], thresholds: Float[np.ndarray, " l"] | None
 ) -> tuple[LabelFigures, ...]:
+    """Return the line of each label: its curves, and its counts under the decision, at one half if there is none.
+
+    Args:
+        parts: What the figures are made of.
+        names: The labels' names.
+        thresholds: The decision's threshold of each label; None where it has none.
+    """
+    decided = (parts.decided or parts.half).labels
     columns = {
-        "average_precision": average_precision(ranks),
-        "auroc": auroc(ranks),
+        "average_precision": parts.average_precision,
+        "auroc": parts.auroc,
         "precision": decided.precision(),
         "recall": decided.recall(),
         "f1": decided.f_beta(1),
         "f2": decided.f_beta(2),
         "accuracy": decided.accuracy(),
-        "threshold": np.full(truth.num_labels, np.nan) if thresholds is None else thresholds,
+        "threshold": np.full(len(names), np.nan) if thresholds is None else thresholds,
     }
     listed = {name: _finite_or_none(values) for name, values in columns.items()}
     return tuple(
         LabelFigures(
             name=name,
-            positives=int(truth.label_positives[label]),
-            known=int(truth.label_known[label]),
+            positives=int(parts.positives[label]),
+            known=int(parts.known[label]),
             **{column: values[label] for column, values in listed.items()},
         )
-        for label, name in enumerate(truth.names)
+        for label, name in enumerate(names)
     )
 
 

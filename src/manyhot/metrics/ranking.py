@@ -72,25 +72,30 @@ def rank_by_row(scores: Float[np.ndarray, "n l"], truth: Truth) -> RowRanks:
 
 def ranking_figures(ranks: RowRanks) -> dict[str, Figure]:
     """Return every figure that depends on the order of labels in each row alone."""
+    return {name: mean_figure(values) for name, values in ranking_values(ranks).items()}
+
+
+def ranking_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Return what `ranking_figures` averages: for each figure its value in each row, NaN where it is undefined."""
     positives = ranks.positives
     some = np.where(positives > 0, 1.0, np.nan)
     ratios = ranks.positives_at_or_above / ranks.cells_at_or_above
     wrong_pairs = ranks.sum_rows((ranks.cells_at_or_above - ranks.positives_at_or_above).astype(np.float64))
-    figures = {
-        "lrap": mean_figure(divide(ranks.sum_rows(ratios), positives)),
-        "coverage_error": mean_figure(_lowest(ranks) * some),
-        "ranking_loss": mean_figure(divide(wrong_pairs, positives * (ranks.known - positives))),
-        "one_error": mean_figure((1 - _hits(ranks, 1)) * some),
+    values = {
+        "lrap": divide(ranks.sum_rows(ratios), positives),
+        "coverage_error": _lowest(ranks) * some,
+        "ranking_loss": divide(wrong_pairs, positives * (ranks.known - positives)),
+        "one_error": (1 - _hits(ranks, 1)) * some,
     }
     for count in TOP_COUNTS:
         hits = _hits(ranks, count)
-        figures[f"precision_at_{count}"] = mean_figure(hits / count * some)
-        figures[f"recall_at_{count}"] = mean_figure(divide(hits, positives))
-        figures[f"ndcg_at_{count}"] = mean_figure(_ndcg(ranks, count))
+        values[f"precision_at_{count}"] = hits / count * some
+        values[f"recall_at_{count}"] = divide(hits, positives)
+        values[f"ndcg_at_{count}"] = _ndcg(ranks, count)
     single = np.where(positives == 1, 1.0, np.nan)
-    figures["argmax_accuracy"] = mean_figure(_hits(ranks, 1) * single)
-    figures["top5_accuracy"] = mean_figure(_hits(ranks, 5) * single)
-    return figures
+    values["argmax_accuracy"] = _hits(ranks, 1) * single
+    values["top5_accuracy"] = _hits(ranks, 5) * single
+    return values
 
 
 def _hits(ranks: RowRanks, count: int) -> Float64[np.ndarray, " n"]:
