@@ -1,12 +1,13 @@
 """Pairs, frequent sets, imbalance and shift, against the dense matrix."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from manyhot.errors import LabelError
-from manyhot.labels import LabelCounts, LabelSets, LabelSpace
+from manyhot.labels import LabelCounts, LabelSets, LabelSpace, cooccurrence
 from manyhot.labels.cooccurrence import count_pairs, top_pairs
 from manyhot.labels.imbalance import frequent_label_sets, imbalance_ratios, label_shift
 
@@ -25,6 +26,19 @@ def test_pairs_are_those_of_the_dense_product(shape: tuple[int, int]):
     for label in range(shape[1]):
         assert together.row(label).tolist() == (dense.T @ dense)[label].tolist()
         assert together.of(label, 0) == together.of(0, label) == (dense.T @ dense)[label, 0]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_pairs_do_not_depend_on_the_blocks(block: int, monkeypatch: pytest.MonkeyPatch):
+    # Rows without labels, and rows of more labels than a block may hold.
+    sets = random_sets(43, 17, seed=3)
+    whole = count_pairs(sets).triangle
+    monkeypatch.setattr(cooccurrence, "BLOCK_POSITIVES", block)
+    told: list[tuple[int, int]] = []
+    parts = count_pairs(sets, progress=lambda done, total: told.append((done, total)))
+    assert parts.triangle.tolist() == whole.tolist()
+    assert told[-1] == (43, 43)
+    assert all(before < after for before, after in itertools.pairwise(told))
 
 
 @pytest.mark.parametrize("k", [1, 7, 10_000])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Int32, Int64, Integer
 
 from manyhot.errors import LabelError
 from manyhot.labels.csr import Csr, offsets_of
@@ -12,7 +12,8 @@ from manyhot.labels.sets import LabelSets
 from manyhot.labels.space import LabelSpace
 
 MAX_DENSE_LABELS = 20_000
-BLOCK_ROWS = 1 << 19
+# Enough of them that few rows of the triangle are fetched for a single pair, few enough to stay in the cache.
+BLOCK_POSITIVES = 1 << 21
 BLOCK_LABELS = 1 << 12
 
 Progress = Callable[[int, int], None]
@@ -83,12 +84,24 @@ def count_pairs(sets: LabelSets, *, progress: Progress | None = None) -> CoOccur
     if sets.num_samples > np.iinfo(np.int32).max:
         raise LabelError(f"{sets.num_samples:,} rows are too many for counts of 32 bits; count the parts of the data")
     triangle = np.zeros(num_labels * (num_labels + 1) // 2, dtype=np.int32)
-    for start in range(0, sets.num_samples, BLOCK_ROWS):
-        end = min(start + BLOCK_ROWS, sets.num_samples)
-        pair_kernels.count_pairs(sets.positives.indptr[start : end + 1], sets.positives.ids, num_labels, triangle)
+    indptr, ids = sets.positives.indptr, sets.positives.ids
+    ends, places = np.empty(num_labels, dtype=np.int64), np.empty(0, dtype=np.int64)
+    end = 0
+    while end < sets.num_samples:
+        start, end = end, _end_of_block(indptr, end)
+        some = ids[indptr[start] : indptr[end]]
+        places = places if len(some) <= len(places) else np.empty(len(some), dtype=np.int64)
+        pair_kernels.order_by_label(indptr[start : end + 1], ids, ends, places)
+        pair_kernels.count_pairs(some, ends, places, triangle)
         if progress is not None:
             progress(end, sets.num_samples)
     return CoOccurrence(space=sets.space, triangle=triangle)
+
+
+def _end_of_block(indptr: Int64[np.ndarray, " offsets"], start: int) -> int:
+    """Return where a block of rows from `start` on ends that holds few enough positives, or a single row."""
+    end = int(np.searchsorted(indptr, indptr[start] + BLOCK_POSITIVES, side="right")) - 1
+    return min(max(end, start + 1), len(indptr) - 1)
 
 
 def top_pairs(sets: LabelSets, k: int = 100, *, progress: Progress | None = None) -> list[tuple[int, int, int]]:

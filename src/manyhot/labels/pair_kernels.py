@@ -12,21 +12,56 @@ from manyhot.compiling import compiled
 
 @compiled
 @no_type_check
-def count_pairs(
+def order_by_label(
     indptr: Int64[np.ndarray, " offsets"],
     ids: Integer[np.ndarray, " p"],
-    num_labels: int,
+    ends: Int64[np.ndarray, " l"],
+    places: Int64[np.ndarray, " k"],
+) -> None:
+    """Write where the ids of some rows stand, label by label, and in `ends` where the places of each label end.
+
+    A place is the entry counted from the first row's, times 2^32, plus how many entries its row still has from there:
+    one write for each id, where its rows could be far apart.
+    """
+    first = indptr[0]
+    some = ids[first : indptr[-1]]
+    ends[:] = 0
+    for label in some:
+        ends[label] += 1
+    total = 0
+    for label in range(len(ends)):
+        ends[label], total = total, total + ends[label]
+    for row in range(len(indptr) - 1):
+        end = indptr[row + 1] - first
+        for entry in range(indptr[row] - first, end):
+            label = some[entry]
+            places[ends[label]] = (entry << 32) | (end - entry)
+            ends[label] += 1
+
+
+@compiled
+@no_type_check
+def count_pairs(
+    some: Integer[np.ndarray, " p"],
+    ends: Int64[np.ndarray, " l"],
+    places: Int64[np.ndarray, " k"],
     triangle: Int32[np.ndarray, " pairs"],
 ) -> None:
-    """Add each pair of labels of a row, a label with itself included, to the upper triangle, row by row in memory."""
-    for row in range(len(indptr) - 1):
-        end = indptr[row + 1]
-        for first in range(indptr[row], end):
-            label = np.int64(ids[first])
-            # Row `label` of the triangle starts at its diagonal.
-            base = label * num_labels - label * (label - 1) // 2 - label
-            for second in range(first, end):
-                triangle[base + ids[second]] += 1
+    """Add each pair of labels of some rows, a label with itself included, to the upper triangle, row by row in memory.
+
+    Label by label, as `order_by_label` leaves them: one row of the triangle at a time is at work, and stays in the cache.
+    """
+    num_labels = len(ends)
+    at = 0
+    for label in range(num_labels):
+        # Row `label` of the triangle starts at its diagonal. A slice from before it: its index is an id, never negative.
+        base = label * num_labels - label * (label - 1) // 2 - label
+        counts = triangle[base : base + num_labels]
+        for place in places[at : ends[label]]:
+            entry = place >> 32
+            for other in some[entry : entry + (place & 0xFFFFFFFF)]:
+                counts[other] += 1
+        at = ends[label]
 
 
 @compiled
