@@ -9,6 +9,7 @@ from manyhot.sources.opening import Reading, open_source, read_source
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.pickles import read_trusted_pickle
 from manyhot.sources.scanning import FolderScan, scan_folder
+from manyhot.sources.shards import read_embedded_picture
 
 __all__ = [
     "FORMATS",
@@ -24,6 +25,7 @@ __all__ = [
     "Split",
     "list_pictures",
     "open_source",
+    "read_embedded_picture",
     "read_source",
     "read_trusted_pickle",
     "scan_folder",

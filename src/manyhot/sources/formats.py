@@ -39,7 +39,7 @@ FORMATS: tuple[Format, ...] = (
     Format(name="voc", looks_like="a folder with Pascal VOC XML", matches=is_voc, read=read_voc),
     Format(
         name="hugging-face",
-        looks_like="a folder with metadata.jsonl (.csv, .parquet)",
+        looks_like="Hugging Face: metadata.jsonl (.csv, .parquet), Parquet shards or a saved data set",
         matches=is_hugging_face,
         read=read_hugging_face,
     ),

@@ -1,16 +1,18 @@
-"""Hugging Face folders: pictures with `metadata` tables, and numbers of labels that `dataset_info.json` names."""
+"""Hugging Face data sets: folders of pictures with `metadata` tables; shards with embedded pictures are beside."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from manyhot.sources.class_labels import class_names, report_unnamed
 from manyhot.sources.coco import split_in
 from manyhot.sources.columns import ArrowColumn, Column
 from manyhot.sources.finding import FindingLog, quote
-from manyhot.sources.listing import Listing
+from manyhot.sources.hugging_face_shards import has_shards, read_shards
+from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.naming import DeclaredNames, read_declared_names
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
+from manyhot.sources.strict_json import JsonFaultError, parse_json
 from manyhot.sources.table_files import TABLE_FILES
 from manyhot.sources.tables import LABEL_COLUMNS, Table, read_table
 from manyhot.sources.text import read_text
@@ -19,10 +21,13 @@ METADATA = tuple(f"metadata{suffix}" for suffix in (".jsonl", ".csv", ".parquet"
 INFO = "dataset_info.json"
 FILE_NAME, SPLIT = "file_name", "split"
 
+# Stands for a label that was reported and is left out; None would be a label that is missing.
+_FAULTY = object()
+
 
 def is_hugging_face(path: Path) -> bool:
-    """Return whether a folder holds a metadata table, in itself or in the folders in it."""
-    return path.is_dir() and bool(_tables_in(path))
+    """Return whether a path holds a metadata table, in itself or in the folders in it, or shards of a data set."""
+    return (path.is_dir() and bool(_tables_in(path))) or has_shards(path)
 
 
 def _tables_in(folder: Path) -> list[Path]:
@@ -31,13 +36,16 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def read_hugging_face(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
-    """Return the samples of all metadata tables, or None with errors.
+    """Return the samples of all metadata tables, or else of all shards; None with errors.
 
     `train/metadata.jsonl` speaks of pictures in `train`, which is then their split. Labels that are numbers take their
     names from the `ClassLabel` that `dataset_info.json` describes.
     """
+    files = _tables_in(path) if path.is_dir() else []
+    if not files:
+        return read_shards(path, options, findings)
     parts: list[Table] = []
-    for file in _tables_in(path):
+    for file in files:
         table = TABLE_FILES[file.suffix](file, findings)
         if table is None:
             return None
@@ -117,27 +125,32 @@ def _values(column: Column) -> list[object]:
 
 def _named(table: Table, name: str, names: tuple[str, ...], findings: FindingLog) -> Table:
     others = table.column
+    faulty: set[int] = set()
+    reader = Reader(table.file, findings, table.place, faulty)
 
     def label_of(value: object, row: int) -> object:
         if not isinstance(value, int) or isinstance(value, bool):
             return value
         if 0 <= value < len(names):
             return names[value]
-        message = f"{table.file}: a label's number is not below {len(names):,}, the number of names in {INFO}; mend it"
-        findings.error("unknown-label", message, f"{table.place(row)}: {value}")
-        return None
+        report_unnamed(row, value, len(names), reader)
+        return _FAULTY
+
+    values: list[object] = []
+    found = others(name)
+    if isinstance(found, ArrowColumn) and found.is_text:
+        return table
+    for row, value in enumerate(_values(found)):
+        if not isinstance(value, list):
+            label = label_of(value, row)
+            values.append([] if label is _FAULTY else label)
+        else:
+            values.append([label for number in value if (label := label_of(number, row)) is not _FAULTY])
 
     def column(wanted: str) -> Column:
-        found = others(wanted)
-        if wanted != name or (isinstance(found, ArrowColumn) and found.is_text):
-            return found
-        values: list[object] = []
-        for row, value in enumerate(_values(found)):
-            labels = value if isinstance(value, list) else [value]
-            values.append([label for number in labels if (label := label_of(number, row)) is not None])
-        return values
+        return values if wanted == name else others(wanted)
 
-    return replace(table, column=column)
+    return replace(table, column=column, faulty=table.faulty | faulty)
 
 
 def _class_names(path: Path, findings: FindingLog) -> dict[str, tuple[str, ...]]:
@@ -151,23 +164,3 @@ def _class_names(path: Path, findings: FindingLog) -> dict[str, tuple[str, ...]]
         findings.error("json-syntax", f"{path}: {fault}; mend the JSON there")
         return {}
     return class_names(value)
-
-
-def class_names(info: object) -> dict[str, tuple[str, ...]]:
-    """Return the names of each class-label column of a data set's description.
-
-    >>> class_names(parse_json('{"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}'))
-    {'label': ('cat', 'dog')}
-    """
-    features = _member(info, "features")
-    found: dict[str, tuple[str, ...]] = {}
-    for name, feature in features if isinstance(features, JsonObject) else ():
-        inner = feature[0] if isinstance(feature, list) and not isinstance(feature, JsonObject) and feature else feature
-        names = _member(inner, "names") or _member(_member(inner, "feature"), "names")
-        if isinstance(names, list) and names and all(isinstance(text, str) for text in names):
-            found[name] = tuple(text for text in names if isinstance(text, str))
-    return found
-
-
-def _member(value: object, key: str) -> object:
-    return dict(value).get(key) if isinstance(value, JsonObject) else None

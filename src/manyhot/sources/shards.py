@@ -1,0 +1,181 @@
+"""Shards of tables: Parquet files and Arrow files, of which only the columns that are asked for are read."""
+
+# pyarrow has no types:
+# pyright: reportUnknownParameterType=false
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from manyhot.errors import SourceError
+
+ARROW_START, STREAM_END = b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0"
+BYTES, PATH = "bytes", "path"
+_BATCH_ROWS = 256
+
+
+class ShardFaultError(ValueError):
+    """A shard that cannot be read; the message says why, not which."""
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the columns of a shard.
+
+    Raises:
+        ShardFaultError: If it is no sound Parquet or Arrow file.
+
+    >>> read_schema(Path("nowhere.parquet"))
+    Traceback (most recent call last):
+    manyhot.sources.shards.ShardFaultError: there is no such file
+    """
+    with _faults():
+        if path.suffix.lower() == ".parquet":
+            with _open_parquet(path) as file:
+                return file.schema_arrow
+        with pa.memory_map(str(path)) as source, _open_arrow(source) as batches:
+            return batches.schema
+
+
+def read_columns(path: Path, names: list[str]) -> pa.Table:
+    """Return some columns of a shard, in the order given.
+
+    Raises:
+        ShardFaultError: If it is no sound Parquet or Arrow file, or is cut off.
+    """
+    with _faults():
+        if path.suffix.lower() == ".parquet":
+            with _open_parquet(path) as file:
+                data = file.read(columns=names).select(names)
+        else:
+            with pa.memory_map(str(path)) as source, _open_arrow(source) as batches:
+                data = batches.read_all().select(names)
+        data.validate(full=True)
+        return data
+
+
+def rows_without_bytes(path: Path, column: str) -> list[int]:
+    """Return the rows whose picture is not embedded.
+
+    Parquet says of each group of rows how many there are; only groups with some are read.
+
+    Raises:
+        ShardFaultError: If it is no sound Parquet or Arrow file.
+    """
+    with _faults():
+        rows: list[int] = []
+        start = 0
+        for nulls, size in _nulls(path, column):
+            rows += [start + row for row in nulls]
+            start += size
+        return rows
+
+
+def read_picture_paths(path: Path, column: str) -> list[str | None]:
+    """Return the path that stands beside each picture, without reading the pictures."""
+    with _faults():
+        if path.suffix.lower() == ".parquet":
+            with _open_parquet(path) as file:
+                data = file.read(columns=[f"{column}.{PATH}"])
+        else:
+            data = read_columns(path, [column])
+        chunks = data[column].chunks
+        return [name for chunk in chunks for name in chunk.flatten()[chunk.type.get_field_index(PATH)].to_pylist()]
+
+
+def _nulls(path: Path, column: str) -> Iterator[tuple[list[int], int]]:
+    if path.suffix.lower() != ".parquet":
+        data = read_columns(path, [column])
+        for chunk in data[column].chunks:
+            yield _null_rows(chunk), len(chunk)
+        return
+    name = f"{column}.{BYTES}"
+    with _open_parquet(path) as file:
+        index = [file.schema.column(leaf).path for leaf in range(len(file.schema))].index(name)
+        for group in range(file.num_row_groups):
+            part = file.metadata.row_group(group)
+            statistics = part.column(index).statistics
+            if statistics is not None and statistics.has_null_count and not statistics.null_count:
+                yield [], part.num_rows
+                continue
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=[name]):
+                yield _null_rows(batch.column(0)), batch.num_rows
+
+
+def _null_rows(pictures: pa.StructArray) -> list[int]:
+    # Not field(): it would not see that the whole structure is null.
+    content = pictures.flatten()[pictures.type.get_field_index(BYTES)]
+    return content.is_null().to_numpy(zero_copy_only=False).nonzero()[0].tolist() if content.null_count else []
+
+
+def read_embedded_picture(root: Path, reference: str, column: str = "image") -> bytes:
+    """Return the file of a picture that is embedded in a shard; a reference is `SHARD/ROW`, rows counted from 1.
+
+    Raises:
+        SourceError: If there is no such shard, row or picture.
+
+    >>> read_embedded_picture(Path("data"), "train.parquet/1")
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: data/train.parquet/1: there is no such file; check the reference
+    """
+    shard, _, number = reference.rpartition("/")
+    path = root / shard
+    try:
+        with _faults():
+            content = _content_of(path, int(number) - 1 if number.isdecimal() else -1, column)
+    except ShardFaultError as fault:
+        raise SourceError(f"{root / reference}: {fault}; check the reference") from None
+    if content is None:
+        raise SourceError(f"{root / reference}: the row has no picture; check the reference")
+    return content
+
+
+def _content_of(path: Path, row: int, column: str) -> bytes | None:
+    if path.suffix.lower() == ".parquet":
+        with _open_parquet(path) as file:
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                if 0 <= row < size:
+                    return _bytes_in(file.read_row_group(group, columns=[f"{column}.{BYTES}"]), row, column)
+                row -= size
+    else:
+        data = read_columns(path, [column])
+        if 0 <= row < data.num_rows:
+            return _bytes_in(data, row, column)
+    raise ShardFaultError("there is no such row")
+
+
+def _bytes_in(data: pa.Table, row: int, column: str) -> bytes | None:
+    return (data[column][row].as_py() or {}).get(BYTES)
+
+
+def _open_parquet(path: Path) -> "pa.parquet.ParquetFile":  # pyright: ignore[reportAttributeAccessIssue] - pyarrow has no types
+    # Half the cost of `import pyarrow` again: only who reads Parquet pays it.
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path)
+
+
+def _open_arrow(source: pa.MemoryMappedFile) -> "pa.RecordBatchStreamReader":
+    size = source.size()
+    if not size:
+        raise ShardFaultError("the file is empty")
+    if source.read_at(len(ARROW_START), 0) == ARROW_START:
+        return pa.ipc.open_file(source)
+    # A stream that is cut between two batches would be read as a shorter one.
+    if size < len(STREAM_END) or source.read_at(len(STREAM_END), size - len(STREAM_END)) != STREAM_END:
+        raise ShardFaultError("the file is cut off")
+    return pa.ipc.open_stream(source)
+
+
+@contextmanager
+def _faults() -> Generator[None]:
+    """Turn what pyarrow raises on damaged files into one kind of error."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ShardFaultError("there is no such file") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, MemoryError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ShardFaultError(f"it is no sound file of its kind ({reason})") from None
