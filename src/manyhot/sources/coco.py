@@ -9,10 +9,10 @@ from manyhot.labels.space import name_fault
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import suffix_of
 from manyhot.sources.gathering import Gathering, declared_of
-from manyhot.sources.line_blocks import open_binary
 from manyhot.sources.listing import SPLIT_NAMES, Listing
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.text import read_text
+from manyhot.sources.unpacking import open_binary
 
 _MARKS = (b'"images"', b'"annotations"')
 _FOLDER_FILES = ("annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json")

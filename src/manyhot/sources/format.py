@@ -9,10 +9,9 @@ from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Listing
 from manyhot.sources.manifest import Manifest
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.unpacking import COMPRESSED
 
 Read: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Listing | Manifest | None]
-
-COMPRESSED = ".gz"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,34 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int64
 
 from manyhot.sources.finding import FindingLog
-from manyhot.sources.format import COMPRESSED
+from manyhot.sources.unpacking import UnpackedTooLargeError, open_binary
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
+"""Bytes that are read at a time: enough that a step a block costs nothing, few enough that it stays in the cache."""
+
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, eq=False)
+class TextBlock:
+    """Some lines of a file, as they are.
+
+    Args:
+        first_line: The number of the first of them; lines count from 1.
+        data: Whole lines in UTF-8, without NUL; the last line of the file may have no end.
+    """
+
+    first_line: int
+    data: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +48,6 @@ class LineBlock:
 
     first_line: int
     lines: pa.LargeStringArray
-
-
-def open_binary(path: Path) -> BufferedIOBase:
-    """Return the file opened for reading, decompressed on the way where its name ends in `.gz`."""
-    return gzip.open(path, "rb") if path.suffix.lower() == COMPRESSED else path.open("rb")
 
 
 def first_bytes(path: Path, size: int = 4096) -> bytes:
@@ -60,53 +71,88 @@ def first_line(path: Path) -> str:
 
 def read_line_blocks(path: Path, findings: FindingLog) -> Iterator[LineBlock]:
     """Yield the lines of a UTF-8 file, plain or `.gz`; after a fault, which goes to the findings, nothing more comes."""
-    number = 1
-    rest = b""
+    for block in read_text_blocks(path, findings):
+        ends = line_ends(block.data)
+        offsets = np.concatenate([[0], ends]).astype(np.int64)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(block.data)]
+        lines = pa.Array.from_buffers(pa.large_string(), len(ends), buffers)
+        yield LineBlock(block.first_line, pc.ascii_rtrim(lines, characters="\r\n"))
+
+
+def line_ends(data: bytes) -> Int64[np.ndarray, " lines"]:
+    r"""Return where each line ends, behind its line feed; the last needs none.
+
+    >>> line_ends(b"a\nbc\nd")
+    array([2, 5, 6])
+    """
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
+    return ends if ends.size and ends[-1] == len(data) else np.append(ends, len(data))
+
+
+def read_text_blocks(path: Path, findings: FindingLog) -> Iterator[TextBlock]:
+    """Yield a UTF-8 file, plain or `.gz`, as blocks of whole lines; a line may be of any length.
+
+    After a fault, which goes to the findings, nothing more comes. A file without a byte, or with nothing but blanks, is
+    a fault.
+    """
+    number, position, is_blank = 1, 0, True
+    for data in _whole_lines(path, findings):
+        if not position:
+            if data.startswith(_UTF16):
+                findings.error("encoding", f"{path}: the file is in UTF-16 (byte 0); save it as UTF-8")
+                return
+            if data.startswith(_BOM):
+                data, position = data[len(_BOM) :], len(_BOM)  # noqa: PLW2901 - the mark is no part of the text
+        if not _is_sound(data, number, position, path, findings):
+            return
+        is_blank = is_blank and not data.strip()
+        if not is_blank:
+            yield TextBlock(number, data)
+        number += data.count(b"\n")
+        position += len(data)
+    if is_blank and not findings.has_errors:
+        found = "holds nothing but blanks" if position else "is empty"
+        findings.error("empty-data", f"{path}: the file {found}; it needs at least one sample")
+
+
+def _whole_lines(path: Path, findings: FindingLog) -> Iterator[bytes]:
+    parts: list[bytes] = []
     try:
         with open_binary(path) as file:
             while data := file.read(BLOCK_BYTES):
-                data = rest + (data if number > 1 or rest else data.removeprefix(_BOM))
                 end = data.rfind(b"\n") + 1
-                data, rest = data[:end], data[end:]
-                if not data:
-                    continue
-                block = _block_of(data, number, path, findings)
-                if block is None:
-                    return
-                yield block
-                number += len(block.lines)
+                if end:
+                    yield b"".join([*parts, data[:end]])
+                    parts = []
+                parts.append(data[end:])
     except (OSError, EOFError, zlib.error) as error:
-        findings.error("unreadable-file", f"{path}: line {number} or after: {error}; check the file, or write it again")
+        report_unreadable(path, error, findings)
         return
-    if rest:
-        block = _block_of(rest, number, path, findings)
-        if block is not None:
-            yield block
+    if rest := b"".join(parts):
+        yield rest
 
 
-def _block_of(data: bytes, number: int, path: Path, findings: FindingLog) -> LineBlock | None:
-    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
-    if not ends.size or ends[-1] != len(data):
-        ends = np.append(ends, len(data))
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    lines = pa.Array.from_buffers(pa.large_string(), len(ends), buffers)
-    try:
-        lines.validate(full=True)
-    except pa.ArrowInvalid:
-        _report_encoding(data, number, path, findings)
-        return None
-    if b"\0" in data:
-        line = number + data.count(b"\n", 0, data.index(b"\0"))
-        findings.error("encoding", f"{path}: line {line} holds a NUL character; is it UTF-16? Save the file as UTF-8")
-        return None
-    return LineBlock(number, pc.ascii_rtrim(lines, characters="\r\n"))
+def report_unreadable(path: Path, error: Exception, findings: FindingLog) -> None:
+    """Report that a file cannot be read, or not to its end."""
+    if isinstance(error, UnpackedTooLargeError):
+        findings.error("unpacked-size", f"{path}: {error}")
+    elif isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
+        findings.error("unreadable-file", f"{path}: no sound gzip file ({error}); write it again")
+    else:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        findings.error("unreadable-file", f"{path}: {reason}; check the path and its permissions")
 
 
-def _report_encoding(data: bytes, number: int, path: Path, findings: FindingLog) -> None:
+def _is_sound(data: bytes, number: int, position: int, path: Path, findings: FindingLog) -> bool:
     try:
         data.decode()
     except UnicodeDecodeError as error:
         line = number + data.count(b"\n", 0, error.start)
-        byte = f"0x{data[error.start]:02x}"
-        findings.error("encoding", f"{path}: line {line}: byte {byte} is not UTF-8; save the file as UTF-8")
+        found = f"byte 0x{data[error.start]:02x} at position {position + error.start:,}"
+        findings.error("encoding", f"{path}: line {line}: {found} is not UTF-8; save the file as UTF-8")
+        return False
+    if b"\0" in data:
+        line = number + data.count(b"\n", 0, data.index(b"\0"))
+        findings.error("encoding", f"{path}: line {line} holds a NUL character; is it UTF-16? Save the file as UTF-8")
+        return False
+    return True

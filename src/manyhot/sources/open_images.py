@@ -14,10 +14,11 @@ from jaxtyping import Int64, UInt8
 from manyhot.sources.cell_lists import NEGATIVE, POSITIVE, CellList, sets_of
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import suffix_of
-from manyhot.sources.line_blocks import first_line, open_binary
+from manyhot.sources.line_blocks import first_line
 from manyhot.sources.listing import SPLIT_NAMES, Listing, Reader
 from manyhot.sources.open_images_labels import read_open_images_space
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.unpacking import open_binary
 
 COLUMNS = ("ImageID", "LabelName", "Confidence")
 

@@ -47,6 +47,9 @@ def match_rows(listing: Listing, findings: FindingLog) -> dict[int, str]:
 
     A row stays out if it was faulty before, repeats the name of another row, or has none.
     """
+    names = set(listing.references)
+    if not listing.faulty and "" not in names and len(names) == len(listing.references):
+        return dict(enumerate(listing.references))
     rows: dict[int, str] = {}
     first: dict[str, int] = {}
     for row, written in enumerate(listing.references):

@@ -5,12 +5,14 @@ latter, nothing means unknown: whoever wrote zeros elsewhere would have written 
 empty text or list means a sample without labels.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from manyhot.labels import LabelSets
 from manyhot.sources.cells import read_cells
-from manyhot.sources.columns import ArrowColumn, Column
+from manyhot.sources.columns import ArrowColumn, Column, concat_columns
 from manyhot.sources.entries import read_entries
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.listing import Listing, Places, Reader, read_splits
@@ -38,6 +40,7 @@ class Table:
         column: Gives a column by its name.
         place: Where a row stands in the file.
         faulty: Rows that were found wrong while they were read.
+        is_json: Whether its values are JSON's: a text is then a label, or several, but never itself a JSON list.
     """
 
     file: str
@@ -46,6 +49,36 @@ class Table:
     column: Callable[[str], Column]
     place: Places
     faulty: frozenset[int] = frozenset()
+    is_json: bool = False
+
+
+def concatenated(tables: Sequence[Table]) -> Table | None:
+    """Return the rows of tables of one file, one after the other, or None without a table.
+
+    A column that a table lacks is null there.
+    """
+    if len(tables) < 2:
+        return tables[0] if tables else None
+    starts = list(accumulate((table.num_rows for table in tables), initial=0))
+
+    def column(name: str) -> Column:
+        return concat_columns(
+            [table.column(name) if name in table.names else [None] * table.num_rows for table in tables]
+        )
+
+    def place(row: int) -> str:
+        number = bisect_right(starts, row) - 1
+        return tables[number].place(row - starts[number])
+
+    return Table(
+        file=tables[0].file,
+        names=list(dict.fromkeys(name for table in tables for name in table.names)),
+        num_rows=starts[-1],
+        column=column,
+        place=place,
+        faulty=frozenset(start + row for start, table in zip(starts, tables, strict=False) for row in table.faulty),
+        is_json=tables[0].is_json,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +240,8 @@ def _pairs_of(table: Table, name: str, delimiter: str | None, reader: Reader) ->
     column = table.column(name)
     if not isinstance(column, ArrowColumn):
         return read_entries(column, reader, delimiter=delimiter or DEFAULT_DELIMITER)
+    if column.is_text and table.is_json:
+        return read_entries(column.to_list(), reader, delimiter=delimiter or DEFAULT_DELIMITER)
     if column.is_text:
         return read_text_column(column, name, delimiter, reader)
     if column.is_text_list:

@@ -1,10 +1,11 @@
 """Text files read strictly: UTF-8, with or without a byte order mark, and nothing else."""
 
-import gzip
 import zlib
 from pathlib import Path
 
 from manyhot.sources.finding import FindingLog
+from manyhot.sources.line_blocks import report_unreadable
+from manyhot.sources.unpacking import open_binary
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -13,12 +14,10 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 def read_bytes(path: Path, findings: FindingLog) -> bytes | None:
     """Return the bytes of a file, those in it where it ends in `.gz`, or None with an error in the findings."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        findings.error("unreadable-file", f"{path}: no sound gzip file ({error}); write it again")
-        return None
-    except OSError as error:
-        findings.error("unreadable-file", f"{path}: {error.strerror or error}; check the path and its permissions")
+        with open_binary(path) as file:
+            data = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        report_unreadable(path, error, findings)
         return None
     if not data:
         findings.error("empty-data", f"{path}: the file is empty; it needs at least one sample")
