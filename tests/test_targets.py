@@ -94,9 +94,24 @@ def test_moving_keeps_everything_but_the_device(sets: LabelSets):
     assert known is None or known.shape == (sets.num_samples, sets.num_labels)
 
 
-def test_a_value_that_is_no_state_is_refused():
-    with pytest.raises(TargetError, match=r"1 \(positive\), 0 \(negative\) and NaN \(unknown\) only"):
-        SparseTargets.from_dense(torch.tensor([[0.5, NAN]]))
+@pytest.mark.parametrize("value", [-1.0, 2.0, 1.5])
+def test_a_value_that_is_no_state_is_refused(value: float):
+    with pytest.raises(TargetError, match=r"1 \(positive\), 0 \(negative\), NaN \(unknown\) and confidences"):
+        SparseTargets.from_dense(torch.tensor([[value, 1.0]]))
+
+
+def test_a_value_between_is_a_positive_of_that_confidence():
+    targets = SparseTargets.from_dense(torch.tensor([[0.25, 0.0, 1.0], [float("nan"), 0.5, 0.0]]))
+    assert targets.label_ids.tolist() == [0, 2, 1]
+    assert targets.values is not None
+    assert targets.values.tolist() == [0.25, 1.0, 0.5]
+    assert SparseTargets.from_dense(torch.tensor([[1.0, 0.0]])).values is None
+
+
+def test_multi_hot_rows_are_no_lists_of_ids():
+    with pytest.raises(TargetError, match=r"multi-hot.*from_dense"):
+        SparseTargets.from_lists([[0, 1, 0], [1, 0, 0]], num_labels=3)
+    assert SparseTargets.from_lists([[0, 1], [1, 0]], num_labels=2).label_ids.tolist() == [0, 1, 0, 1]
 
 
 def test_dense_targets_have_two_dimensions(without_shape_checks: None):

@@ -75,10 +75,12 @@ class SparseTargets:
 
         Raises:
             LabelError: If an id is out of range.
+            TargetError: If the rows are 0s and 1s, one a label: a dense matrix, in which no id can be read.
 
         >>> SparseTargets.from_lists([[2, 0], []], num_labels=3).label_ids
         tensor([0, 2], dtype=torch.int32)
         """
+        _refuse_multi_hot(rows, num_labels)
         csr = Csr.from_lists(rows)
         csr.check(num_labels, "targets")
         return SparseTargets(
@@ -89,31 +91,36 @@ class SparseTargets:
 
     @staticmethod
     def from_dense(matrix: Float[Tensor, "n l"] | Int[Tensor, "n l"] | Bool[Tensor, "n l"]) -> "SparseTargets":
-        """Return targets from a dense matrix: 1 is positive, 0 negative, NaN unknown.
+        """Return targets from a dense matrix: 1 is positive, 0 negative, NaN unknown, between 0 and 1 a confidence.
 
         Raises:
-            TargetError: If a value is none of the three, or there are not two dimensions.
+            TargetError: If a value is none of these, or there are not two dimensions.
 
         >>> SparseTargets.from_dense(torch.tensor([[1.0, float("nan")], [0.0, 0.0]])).known_mask()
         tensor([[ True, False],
                 [ True,  True]])
+        >>> SparseTargets.from_dense(torch.tensor([[0.75, 0.0, 1.0]])).values
+        tensor([0.7500, 1.0000])
         """
         if matrix.ndim != 2:
             raise TargetError(f"dense targets have shape {tuple(matrix.shape)}; expected (samples, labels)")
         unknown = torch.isnan(matrix)
-        if not bool(((matrix == 0) | (matrix == 1) | unknown).all()):
-            raise TargetError("dense targets may hold 1 (positive), 0 (negative) and NaN (unknown) only")
-        offsets, ids = _rows_of(matrix == 1)
-        if not bool(unknown.any()):
-            return SparseTargets(row_offsets=offsets, label_ids=ids, num_labels=matrix.shape[1])
-        exception_offsets, exception_ids = _rows_of(unknown)
+        if not bool(((matrix >= 0) & (matrix <= 1) | unknown).all()):
+            raise TargetError(
+                "dense targets may hold 1 (positive), 0 (negative), NaN (unknown) and confidences between 0 and 1 only; "
+                "these look like label ids or logits: for ids there is SparseTargets.from_lists"
+            )
+        offsets, ids = _rows_of(matrix > 0)
+        values = matrix[matrix > 0].float()
+        exceptions = _rows_of(unknown) if bool(unknown.any()) else None
         return SparseTargets(
             row_offsets=offsets,
             label_ids=ids,
             num_labels=matrix.shape[1],
-            exception_offsets=exception_offsets,
-            exception_ids=exception_ids,
-            exception_known=torch.zeros(1, dtype=torch.bool, device=matrix.device),
+            exception_offsets=None if exceptions is None else exceptions[0],
+            exception_ids=None if exceptions is None else exceptions[1],
+            exception_known=None if exceptions is None else torch.zeros(1, dtype=torch.bool, device=matrix.device),
+            values=values if bool((values < 1).any()) else None,
         )
 
     @property
@@ -200,6 +207,28 @@ class SparseTargets:
             raise TargetError(
                 f"logits are on {logits.device}, targets on {self.device}; call targets.to(logits.device)"
             )
+
+
+DenseTargets = Float[Tensor, "n l"] | Int[Tensor, "n l"] | Bool[Tensor, "n l"]
+
+
+def as_targets(targets: SparseTargets | DenseTargets) -> SparseTargets:
+    """Return targets from what a loss was given: sparse ones as they are, a dense matrix by `SparseTargets.from_dense`.
+
+    >>> as_targets(torch.tensor([[0.0, 1.0]])).label_ids
+    tensor([1], dtype=torch.int32)
+    """
+    return targets if isinstance(targets, SparseTargets) else SparseTargets.from_dense(targets)
+
+
+def _refuse_multi_hot(rows: list[list[int]], num_labels: int) -> None:
+    # Three labels or more: a list of ids that holds each once cannot be all 0s and 1s.
+    looks_dense = num_labels > 2 and bool(rows) and all(len(row) == num_labels and set(row) <= {0, 1} for row in rows)
+    if looks_dense:
+        raise TargetError(
+            "these rows are multi-hot, 0s and 1s with one entry a label, where label ids are expected; "
+            "use SparseTargets.from_dense(torch.tensor(rows))"
+        )
 
 
 def _row_ids(offsets: Int64[Tensor, " offsets"], size: int) -> Int64[Tensor, " p"]:
