@@ -1,6 +1,7 @@
 """What predicting nothing, everything, or each label's prevalence would score: to be read beside every evaluation."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from manyhot.metrics.calibration import Predicted
 from manyhot.metrics.counts import count_constant
 from manyhot.metrics.decided import decision_figures
 from manyhot.metrics.figures import Figure
-from manyhot.metrics.ranks import rank_by_label
-from manyhot.metrics.scored import count_at_half, score_figures
+from manyhot.metrics.parts import figures_of_parts
+from manyhot.metrics.scored import parts_in_memory
 from manyhot.metrics.truth import Truth
 
 Baselines = dict[str, dict[str, float | None]]
@@ -48,6 +49,5 @@ def _prevalence(truth: Truth, bands: Bands, train_counts: LabelCounts) -> dict[s
     row = np.nan_to_num(train_counts.prevalence).astype(np.float32)
     scores = np.broadcast_to(row, (truth.num_samples, truth.num_labels))
     predicted = Predicted(values=scores, kind="probs")
-    half = count_at_half(predicted, truth)
-    figures = score_figures(scores, predicted, truth, ranks=rank_by_label(scores, truth), half=half, bands=bands)
-    return {**decision_figures(half, bands), **figures}
+    parts = parts_in_memory(scores, predicted, truth)
+    return figures_of_parts(replace(parts, decided=parts.half), bands)

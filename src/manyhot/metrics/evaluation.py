@@ -9,11 +9,10 @@ from manyhot.labels import LabelCounts, LabelSets
 from manyhot.metrics.bands import label_bands
 from manyhot.metrics.baselines import baseline_figures
 from manyhot.metrics.calibration import Predicted
-from manyhot.metrics.counts import Decide, count_decisions
+from manyhot.metrics.counts import Decide
 from manyhot.metrics.figures import Evaluation, LabelFigures
 from manyhot.metrics.parts import Parts, figures_of_parts
-from manyhot.metrics.ranks import rank_by_label
-from manyhot.metrics.scored import count_at_half, parts_in_memory
+from manyhot.metrics.scored import parts_in_memory
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
 from manyhot.metrics.truth import Truth, read_truth
 from manyhot.targets import SparseTargets
@@ -78,10 +77,7 @@ def evaluate(
     train_positives = None if train_counts is None else train_counts.positives
     bands = label_bands(known.label_positives, train_positives, min_positives)
     decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
-    half = count_at_half(predicted, known)
-    decided = None if decide is None else count_decisions(decide, known)
-    ranks = rank_by_label(ranked, known)
-    parts = parts_in_memory(ranked, predicted, known, ranks=ranks, half=half, decided=decided)
+    parts = parts_in_memory(ranked, predicted, known, decide)
     figures = figures_of_parts(parts, bands)
     return Evaluation(
         protocol=PROTOCOL,
@@ -90,7 +86,7 @@ def evaluate(
         num_labels=known.num_labels,
         figures=figures,
         baselines=baseline_figures(figures, known, bands, train_counts),
-        labels=label_figures(parts, known.names, np.full(known.num_labels, 0.5) if decided is None else thresholds),
+        labels=label_figures(parts, known.names, np.full(known.num_labels, 0.5) if decide is None else thresholds),
     )
 
 

@@ -4,15 +4,38 @@ In memory, from a file of spilled scores, from histograms, or summed over ranks:
 definition. Sums are exact or rounded once, so the parts do not depend on how the samples were split.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from manyhot.metrics.bands import Bands, macro_figures
-from manyhot.metrics.counts import Confusion, DecisionCounts
-from manyhot.metrics.decided import challenge_figures, figures_of_counts, sample_values
+from manyhot.metrics.counts import Confusion
+from manyhot.metrics.decided import challenge_figures, figures_of_counts
 from manyhot.metrics.figures import Figure, mean_figure, ratio_figure
+from manyhot.metrics.rows import RowPart, Values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelPart:
+    """What comparing the samples of a label, or all cells, with each other gives; NaN where undefined.
+
+    Args:
+        average_precision: Of each label.
+        auroc: Of each label.
+        calibration_error: Of each label; None where it cannot be had.
+        pooled_average_precision: Of all known cells together.
+        pooled_auroc: Likewise.
+        pooled_calibration_error: Likewise; None where it cannot be had.
+    """
+
+    average_precision: Float64[np.ndarray, " l"]
+    auroc: Float64[np.ndarray, " l"]
+    calibration_error: Float64[np.ndarray, " l"] | None
+    pooled_average_precision: float
+    pooled_auroc: float
+    pooled_calibration_error: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,12 +50,6 @@ class DecisionPart:
     labels: Confusion
     samples: dict[str, Figure]
 
-    @staticmethod
-    def of_counts(counts: DecisionCounts) -> "DecisionPart":
-        """Return the part that counts by label and by row make."""
-        samples = {name: mean_figure(values) for name, values in sample_values(counts.rows).items()}
-        return DecisionPart(labels=counts.labels, samples=samples)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
@@ -44,11 +61,11 @@ class Parts:
         known: Known cells of each label.
         average_precision: Of each label; NaN where undefined, as everywhere here.
         auroc: Of each label.
-        calibration_error: Of each label; None where it was not asked for or cannot be had.
+        calibration_error: Of each label; None where it cannot be had.
         pooled_average_precision: Of all known cells together.
         pooled_auroc: Likewise.
         pooled_calibration_error: Likewise; None where it cannot be had.
-        rows: Figures that are means over rows: `ranking_figures`.
+        rows: The means over samples of `ranking_values`.
         squared_error: Sum over known cells of (p − y)².
         surprise: Sum over known cells of −log-likelihood.
         half: The decision p ≥ 0.5.
@@ -71,6 +88,30 @@ class Parts:
     half: DecisionPart
     decided: DecisionPart | None
     three_best: Confusion
+
+    @staticmethod
+    def of(rows: RowPart, labels: LabelPart) -> "Parts":
+        """Return the parts that all rows and all labels make."""
+        samples = rows.samples
+        return Parts(
+            num_samples=len(samples.known),
+            positives=rows.half.positives,
+            known=rows.half.known,
+            average_precision=labels.average_precision,
+            auroc=labels.auroc,
+            calibration_error=labels.calibration_error,
+            pooled_average_precision=labels.pooled_average_precision,
+            pooled_auroc=labels.pooled_auroc,
+            pooled_calibration_error=labels.pooled_calibration_error,
+            rows=_means(samples.ranking),
+            squared_error=math.fsum(samples.squared_error),
+            surprise=math.fsum(samples.surprise),
+            half=DecisionPart(labels=rows.half, samples=_means(samples.half)),
+            decided=None
+            if rows.decided is None
+            else DecisionPart(labels=rows.decided, samples=_means(samples.decided)),
+            three_best=rows.three_best,
+        )
 
     @property
     def cells(self) -> int:
@@ -100,3 +141,7 @@ def figures_of_parts(parts: Parts, bands: Bands) -> dict[str, Figure]:
     if parts.decided is not None:
         figures |= figures_of_counts(parts.decided.labels, parts.decided.samples, bands)
     return figures
+
+
+def _means(values: Values) -> dict[str, Figure]:
+    return {name: mean_figure(column) for name, column in values.items()}
