@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from manyhot.errors import UsageError, did_you_mean
@@ -43,6 +44,22 @@ class Parser(argparse.ArgumentParser):
         if extra:
             self.error(f"{extra[0]!r} is one argument too many")
         return parsed
+
+
+def check_writable(flag: str, path: Path) -> None:
+    """Check that a file can be written to a path, before long work begins.
+
+    Raises:
+        UsageError: If the path is a folder, or lies in none.
+
+    >>> check_writable("--json", Path("nowhere/figures.json"))
+    Traceback (most recent call last):
+    manyhot.errors.UsageError: --json nowhere/figures.json: there is no folder nowhere; make it, or name another
+    """
+    if path.is_dir():
+        raise UsageError(f"{flag} {path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{flag} {path}: there is no folder {path.parent}; make it, or name another")
 
 
 def flag_names(arguments: Iterable[str]) -> list[str]:

@@ -108,7 +108,8 @@ def render_findings(findings: Sequence[Finding]) -> str:
     for severity in ("error", "warning", "info"):
         for finding in (one for one in findings if one.severity == severity):
             lines.append(f"{severity}: {finding.name} ({finding.count:,}): {finding.message}")
-            lines += [f"    {shorten(example, 74)}" for example in finding.examples[:NUM_EXAMPLES]]
+            # In full, also where it is long: what cannot be told apart cannot be mended.
+            lines += [f"    {example}" for example in finding.examples[:NUM_EXAMPLES]]
             if finding.count > len(finding.examples[:NUM_EXAMPLES]) > 0:
                 lines.append(f"    and {finding.count - len(finding.examples[:NUM_EXAMPLES]):,} more")
     errors, warnings = (sum(one.severity == severity for one in findings) for severity in ("error", "warning"))

@@ -1,18 +1,20 @@
 """Check: everything that is wrong or risky in data or in a run, found in one go."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from tqdm import tqdm
 
 from manyhot.config import DataConfig
 from manyhot.errors import BundleError, RunError
-from manyhot.runs.facts import DataFacts, describe_labels
+from manyhot.runs.facts import DataFacts, describe_data
 from manyhot.runs.options import source_options
 from manyhot.sources import Manifest, Reading, read_source
 from manyhot.sources.finding import MAX_EXAMPLES, Finding
-from manyhot.sources.label_store import check_label_store
+from manyhot.sources.label_store import check_label_store, is_label_store
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
@@ -35,33 +37,69 @@ class CheckReport:
         """Whether something is wrong, and not only risky."""
         return any(finding.severity == "error" for finding in self.findings)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for JSON; `facts` is null where the data could not be read."""
+        return {
+            "schema": 1,
+            "facts": None if self.facts is None else asdict(self.facts),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
 
 def check_data(path: Path, config: DataConfig | None = None) -> CheckReport:
-    """Return what is wrong or risky in data; opens every picture.
+    """Return what is wrong or risky in data; opens every picture. Long work shows a bar on a terminal.
 
     Args:
-        path: A folder or a label file.
+        path: A folder, a label file or a label store.
         config: How to read it.
     """
     return _check_reading(path, read_source(path, source_options(config or DataConfig())))
 
 
 def _check_reading(path: Path, reading: Reading) -> CheckReport:
-    damage = check_label_store(path) if reading.manifest is not None else ()
-    if reading.manifest is None or damage:
-        # Damaged labels cannot be counted.
-        return CheckReport(findings=(*reading.findings, *damage), facts=None)
-    findings = (*reading.findings, *_check_manifest(reading.manifest))
-    return CheckReport(findings=findings, facts=describe_labels(reading.manifest.labels))
+    manifest = reading.manifest
+    if manifest is None:
+        return CheckReport(findings=reading.findings, facts=None)
+    is_store = is_label_store(path)
+    if is_store:
+        with _bar("reading the store") as bar:
+            bar.total = manifest.num_samples
+            damage = check_label_store(path, progress=bar.update)
+        if damage:
+            # Damaged labels cannot be counted.
+            return CheckReport(findings=(*reading.findings, *damage), facts=None)
+    findings = [*reading.findings, *_check_manifest(manifest)]
+    if is_store and manifest.has_pictures:
+        from manyhot.data.checking_pictures import check_unlisted
+
+        findings += check_unlisted(manifest)
+    return CheckReport(findings=tuple(findings), facts=describe_data(manifest))
 
 
 def _check_manifest(manifest: Manifest) -> list[Finding]:
-    # OpenCV and the decoders are loaded only once there is something to open.
-    from manyhot.data.checking import check_images, check_labels, check_splits
+    # The decoders are loaded only once there is something to open.
+    from manyhot.data.checking_labels import check_labels
+    from manyhot.data.checking_leaks import check_leaks
+    from manyhot.data.checking_pictures import check_images
+    from manyhot.data.checking_shift import check_shift
 
-    if not manifest.has_pictures:
-        return check_labels(manifest)
-    return [*check_labels(manifest), *check_images(manifest), *check_splits(manifest)]
+    findings = [*check_labels(manifest), *check_shift(manifest)]
+    if manifest.has_pictures:
+        with _bar("opening pictures") as bar:
+            findings += check_images(manifest, progress=partial(_show, bar))
+    with _bar("comparing pictures") as bar:
+        findings += check_leaks(manifest, progress=partial(_show, bar))
+    return findings
+
+
+def _bar(task: str) -> "tqdm[NoReturn]":
+    # Nothing to show before the first call: many checks are over at once.
+    return tqdm(desc=task, unit=" samples", disable=None, delay=0.5, leave=False)
+
+
+def _show(bar: "tqdm[NoReturn]", done: int, total: int) -> None:
+    bar.total = total
+    bar.update(done - bar.n)
 
 
 def check_run(folder: Path) -> CheckReport:

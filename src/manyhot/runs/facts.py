@@ -1,11 +1,13 @@
 """What data are like, in a handful of numbers that a person can check against what they expect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 
 from manyhot.labels import LabelSets
 from manyhot.labels.statistics import cardinality, count_cells
+from manyhot.sources.manifest import SPLITS, Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +19,13 @@ class LabelShare:
     known: int
 
     def __str__(self) -> str:
-        share = f" ({self.positives / self.known:.1%} of {self.known:,})" if self.known else ", no known cell"
+        share = f" ({_percent(self.positives / self.known)} of {self.known:,})" if self.known else ", no known cell"
         return f"{self.name!r}, positives: {self.positives:,}{share}"
+
+
+def _percent(share: float) -> str:
+    """Return a share with as many decimals as it needs: what is rare is not shown as nothing."""
+    return f"{share:.1%}" if share == 0 or share >= 0.01 else f"{share:.2%}" if share >= 0.0001 else "<0.01%"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,9 @@ class DataFacts:
         most_frequent: The label with the most positives; the first of several. None without labels.
         least_frequent: The label with the fewest.
         num_never_positive: Labels without any positive.
+        splits: Samples of each split that the data state.
+        num_groups: Groups that no split may part.
+        largest_group: Samples of the largest group.
     """
 
     num_samples: int
@@ -46,6 +56,9 @@ class DataFacts:
     most_frequent: LabelShare | None
     least_frequent: LabelShare | None
     num_never_positive: int
+    splits: dict[str, int] = field(default_factory=dict[str, int])
+    num_groups: int = 0
+    largest_group: int = 0
 
     def to_lines(self) -> list[str]:
         """Return the facts as plain lines of text: a name and a value each."""
@@ -57,8 +70,34 @@ class DataFacts:
             facts["never positive"] = f"{self.num_never_positive:,} (no figure is defined for them)"
         if self.num_unlabelled:
             facts["without a label"] = f"{self.num_unlabelled:,} (they stay, as samples of negatives)"
+        if self.splits:
+            facts["splits"] = ", ".join(f"{name} {count:,}" for name, count in self.splits.items())
+        if self.num_groups:
+            facts["groups"] = f"{self.num_groups:,}, the largest of {self.largest_group:,} samples (never parted)"
         facts["unknown cells"] = f"{self.num_unknown:,} of {self.num_samples * self.num_labels:,}"
         return [f"{name:<17}{value}" for name, value in facts.items()]
+
+
+def describe_data(manifest: Manifest) -> DataFacts:
+    """Return the facts about samples: those about their labels, and the splits and groups that their source states.
+
+    >>> from pathlib import Path
+    >>> manifest = Manifest.from_lists(Path(), ["a", "b"], LabelSets.from_names([["cat"], []]), splits=["train", "test"])
+    >>> describe_data(manifest).splits
+    {'train': 1, 'test': 1}
+    """
+    splits, groups = (_counts_of(manifest.samples[name]) for name in ("split", "group"))
+    return replace(
+        describe_labels(manifest.labels),
+        splits={name: splits[name] for name in SPLITS if name in splits},
+        num_groups=len(groups),
+        largest_group=max(groups.values(), default=0),
+    )
+
+
+def _counts_of(column: pa.ChunkedArray) -> dict[str, int]:  # pyright: ignore[reportUnknownParameterType] - pyarrow has no types
+    counted = column.drop_null().value_counts()
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
 def describe_labels(sets: LabelSets) -> DataFacts:

@@ -1,12 +1,13 @@
 """Label stores as data: opened at once, without a look at every picture; `check_label_store` takes its time."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
 from manyhot.errors import SourceError, StoreError
-from manyhot.labels.storage import LabelStore, check_store, open_store
+from manyhot.labels.storage import LabelStore, Progress, check_store, open_store
 from manyhot.labels.store_files import SAMPLES, is_store
 from manyhot.sources.finding import Finding, FindingLog, quote
 from manyhot.sources.manifest import SAMPLES_SCHEMA, Manifest
@@ -39,7 +40,9 @@ def read_label_store(path: Path, options: SourceOptions, findings: FindingLog) -
     if not store.num_samples:
         findings.error("empty-data", f"{path}: the label store holds no samples; it needs at least one")
         return None
-    images = options.images or store.find_images()
+    found = store.find_images()
+    # As seen from the store it starts with the store and leads up again: messages show where it is.
+    images = options.images or (None if found is None else Path(os.path.realpath(found)))
     if images is not None and options.pictures and not images.is_dir():
         told = "there is no such image folder"
         if options.images is None:
@@ -62,8 +65,12 @@ def _described(store: LabelStore, path: Path) -> str:
     return f"{store.num_samples:,} samples with {store.labels.num_labels:,} labels from the label store {path}"
 
 
-def check_label_store(path: Path) -> tuple[Finding, ...]:
+def check_label_store(path: Path, *, progress: Progress | None = None) -> tuple[Finding, ...]:
     """Return what is wrong with the files of a store; reads all of them. Nothing for any other kind of data.
+
+    Args:
+        path: The store.
+        progress: Called with the number of rows checked since the last call.
 
     >>> check_label_store(Path("nowhere"))
     ()
@@ -71,7 +78,7 @@ def check_label_store(path: Path) -> tuple[Finding, ...]:
     if not is_label_store(path):
         return ()
     findings = FindingLog()
-    for fault in check_store(path):
+    for fault in check_store(path, progress=progress):
         findings.error("damaged-store", fault)
     if not findings.has_errors:
         _check_references(path, findings)

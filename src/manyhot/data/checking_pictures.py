@@ -1,0 +1,95 @@
+"""Risks that only show once files are looked at: pictures that cannot be opened, and pictures that nobody listed."""
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from manyhot.errors import ImageError
+from manyhot.sources.finding import Finding, FindingLog, quote
+from manyhot.sources.manifest import Manifest
+from manyhot.sources.scanning import PICTURE_SUFFIXES
+
+_BLOCK = 256
+
+Progress = Callable[[int, int], None]
+"""Called with the number of samples done and of all."""
+
+_Done = TypeVar("_Done")
+
+
+def blocks_done(done: Iterable[_Done], total: int, progress: Progress | None) -> Iterator[_Done]:
+    """Yield what is done, and say after each block how much that was.
+
+    >>> list(blocks_done("ab", 2, print))
+    2 2
+    ['a', 'b']
+    """
+    for number, one in enumerate(done, 1):
+        yield one
+        if progress is not None and (number % _BLOCK == 0 or number == total):
+            progress(number, total)
+
+
+def check_images(manifest: Manifest, *, progress: Progress | None = None, threads: int | None = None) -> list[Finding]:
+    """Return a finding that names the pictures that cannot be opened; opens every picture whole.
+
+    Args:
+        manifest: The samples.
+        progress: Called after each block of pictures.
+        threads: Pictures opened at once; as many as there are cores by default.
+    """
+    # OpenCV and the decoders are loaded only once there is something to open.
+    from manyhot.data.decoding import decode_image
+
+    def fault_of(path: Path) -> str | None:
+        try:
+            decode_image(path)
+        except (ImageError, OSError) as error:
+            return str(error).removeprefix(f"{path}: ")
+        return None
+
+    findings = FindingLog()
+    references = manifest.references()
+    message = f"{manifest.root}: a picture cannot be opened; replace it, or delete its row"
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        for start in range(0, len(references), _BLOCK):
+            block = references[start : start + _BLOCK]
+            faults = pool.map(fault_of, [manifest.root / reference for reference in block])
+            for reference, fault in zip(block, faults, strict=True):
+                if fault is not None:
+                    findings.error("unreadable-image", message, f"{quote(reference)}: {fault}")
+            if progress is not None:
+                progress(start + len(block), len(references))
+    return list(findings.findings())
+
+
+def check_unlisted(manifest: Manifest) -> list[Finding]:
+    """Return a finding that names the pictures that lie beside those of the samples and belong to none.
+
+    For label stores, which are opened without a look at their pictures; other data are searched when they are read.
+    """
+    findings = FindingLog()
+    listed = set(manifest.references())
+    message = f"{manifest.root}: a picture has no labels in the store; it takes no part; convert the data anew"
+    for folder in sorted({posixpath.dirname(reference) for reference in listed}):
+        for name in sorted(_pictures_in(manifest.root / folder)):
+            reference = posixpath.join(folder, name)
+            if reference not in listed:
+                findings.warning("unlisted-file", message, quote(reference))
+    return list(findings.findings())
+
+
+def _pictures_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if posixpath.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.name.startswith(".")
+            ]
+    except OSError:
+        # A folder that is gone: check_images names its pictures.
+        return []

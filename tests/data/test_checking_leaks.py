@@ -1,0 +1,103 @@
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from manyhot.data.checking_leaks import check_leaks
+from manyhot.labels import LabelSets, LabelSpace
+from manyhot.sources import Manifest
+
+
+def jpeg(shade: int = 0) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(shade).integers(0, 256, (17, 41, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def manifest_of(
+    root: Path,
+    pictures: dict[str, bytes],
+    *,
+    splits: list[str | None] | None = None,
+    groups: list[str | None] | None = None,
+) -> Manifest:
+    for name, content in pictures.items():
+        (root / name).write_bytes(content)
+    labels = LabelSets.from_names([["cat"]] * len(pictures))
+    return Manifest.from_lists(root, list(pictures), labels, splits=splits, groups=groups)
+
+
+def test_the_same_picture_in_two_splits_is_an_error(tmp_path):
+    pictures = {"a.jpg": jpeg(), "b.jpg": jpeg(1), "c.jpg": jpeg()}
+    (finding,) = check_leaks(manifest_of(tmp_path, pictures, splits=["train", "train", "test"]))
+    assert (finding.name, finding.severity) == ("leaked-file", "error")
+    assert finding.examples == ("'a.jpg' (train) = 'c.jpg' (test)",)
+
+
+def test_the_same_picture_twice_in_one_split_does_not_leak(tmp_path):
+    pictures = {"a.jpg": jpeg(), "b.jpg": jpeg()}
+    assert check_leaks(manifest_of(tmp_path, pictures, splits=["train", "train"])) == []
+
+
+def test_without_splits_the_same_picture_twice_is_a_warning(tmp_path):
+    (finding,) = check_leaks(manifest_of(tmp_path, {"a.jpg": jpeg(), "b.jpg": jpeg(), "c.jpg": jpeg()}))
+    assert (finding.name, finding.severity, finding.count) == ("identical-files", "warning", 1)
+
+
+def test_without_splits_the_same_picture_in_one_group_is_safe(tmp_path):
+    pictures = {"a.jpg": jpeg(), "b.jpg": jpeg()}
+    assert check_leaks(manifest_of(tmp_path, pictures, groups=["p1", "p1"])) == []
+
+
+def test_files_of_one_size_but_other_bytes_are_not_the_same(tmp_path):
+    assert check_leaks(manifest_of(tmp_path, {"a.jpg": b"1234", "b.jpg": b"1243"})) == []
+
+
+def test_a_group_in_two_splits_is_an_error(tmp_path):
+    pictures = {"a.jpg": b"1", "b.jpg": b"2", "c.jpg": b"3"}
+    manifest = manifest_of(tmp_path, pictures, splits=["train", "test", "test"], groups=["p1", "p1", None])
+    (finding,) = check_leaks(manifest)
+    assert (finding.name, finding.examples) == ("leaked-group", ("'p1': test, train",))
+
+
+def test_identical_files_whose_labels_contradict_each_other_are_named(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(b"same")
+    space = LabelSpace(names=("cat", "dog"))
+    matrix = np.array([[1, 1], [1, np.nan], [0, np.nan]])
+    manifest = Manifest.from_lists(tmp_path, ["a.jpg", "b.jpg", "c.jpg"], LabelSets.from_dense(matrix, space))
+    identical, contradictory = check_leaks(manifest)
+    assert (identical.name, contradictory.name, contradictory.severity) == (
+        "identical-files", "contradictory-labels", "warning",
+    )  # fmt: skip
+    assert contradictory.examples == ("'a.jpg' = 'b.jpg' = 'c.jpg': 'cat'",)
+
+
+def test_an_unknown_cell_contradicts_nothing(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"same")
+    labels = LabelSets.from_dense(np.array([[1.0, np.nan], [np.nan, 0.0]]), LabelSpace(names=("cat", "dog")))
+    findings = check_leaks(Manifest.from_lists(tmp_path, ["a.jpg", "b.jpg"], labels))
+    assert [finding.name for finding in findings] == ["identical-files"]
+
+
+def test_of_many_identical_files_the_rest_is_counted(tmp_path):
+    (finding,) = check_leaks(manifest_of(tmp_path, {f"{name}.jpg": b"same" for name in "abcde"}))
+    assert finding.examples == ("'a.jpg' = 'b.jpg' = 'c.jpg' and 2 more",)
+
+
+def test_a_sample_that_stands_twice_is_a_warning_and_in_two_splits_an_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    (tmp_path / "b.jpg").write_bytes(b"2")
+    names, labels = ["a.jpg", "b.jpg", "a.jpg"], LabelSets.from_names([["cat"]] * 3)
+    (repeated,) = check_leaks(Manifest.from_lists(tmp_path, names, labels))
+    assert (repeated.name, repeated.severity, repeated.examples) == ("repeated-sample", "warning", ("'a.jpg': 2 rows",))
+    (leaked,) = check_leaks(Manifest.from_lists(tmp_path, names, labels, splits=["train", "train", "test"]))
+    assert (leaked.name, leaked.severity, leaked.examples) == ("leaked-sample", "error", ("'a.jpg': train, test",))
+
+
+def test_rows_without_pictures_are_not_looked_for(tmp_path):
+    labels = LabelSets.from_names([["cat"]] * 2)
+    assert check_leaks(Manifest.from_lists(tmp_path, ["a", "b"], labels, has_pictures=False)) == []
