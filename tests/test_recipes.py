@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from manyhot.config import BinaryCrossEntropyConfig, EncoderConfig, Recipe, SplitConfig, TrainingConfig
+from manyhot.config import BinaryCrossEntropyConfig, DataConfig, EncoderConfig, Recipe, SplitConfig, TrainingConfig
 from manyhot.errors import ConfigError
 from manyhot.recipes import dump_recipe, load_recipe, recipe_from_dict, save_recipe
 
@@ -17,6 +17,13 @@ def test_a_recipe_survives_the_way_out_and_back_in(tmp_path):
         training=TrainingConfig(epochs=3, workers=0),
     )
     save_recipe(recipe, tmp_path / "recipe.toml")
+    assert load_recipe(tmp_path / "recipe.toml") == recipe
+
+
+def test_a_list_of_names_survives_the_way_out_and_back_in(tmp_path):
+    recipe = Recipe(data=DataConfig(label_columns=("cat", "a, b", "häßlich")))
+    save_recipe(recipe, tmp_path / "recipe.toml")
+    assert 'label_columns = ["cat", "a, b", "häßlich"]' in (tmp_path / "recipe.toml").read_text(encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.toml") == recipe
 
 
@@ -47,6 +54,11 @@ def test_what_is_not_set_stands_as_a_comment_and_stays_unset():
         ("[optimiser]\nlr = nan", "optimiser.lr is NaN; it must be a number"),
         (f"[optimiser]\nlr = 1{'0' * 400}", "it must be a number"),
         ("[split]\ntrain = 0.9", "must each be above 0 and sum to 1"),
+        ("[data]\nlabel_columns = 'cat'", 'data.label_columns is "cat"; it must be a list, each entry a string'),
+        ("[data]\nlabel_columns = ['cat', 1]", "data.label_columns[1] is 1; it must be a string"),
+        ("[data]\nlabel_columns = []", "data.label_columns is (); it must be names of columns"),
+        ("[data]\nlabel_colums = ['cat']", "data.label_colums is no setting; did you mean 'label_columns'?"),
+        ("[data]\nmax_unpacked_gb = 0", "data.max_unpacked_gb is 0.0; it must be above 0 and finite"),
         ("seed = = 1", "is not valid TOML"),
     ],
 )

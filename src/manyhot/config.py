@@ -37,15 +37,24 @@ class DataConfig:
     """File that names the labels, for formats that keep them apart, if it is not beside the data."""
     hierarchy: str | None = None
     """File that says which label is a kind of which, for formats that keep it apart."""
+    label_columns: tuple[str, ...] | None = None
+    """Columns of a 0/1 table that are labels; all without another role, if not given."""
     uncertain: Literal["unknown", "positive", "negative"] | None = None
     """What -1 means in a table of 1, 0 and -1; without it, -1 is an error."""
     pictures: bool = True
     """Look for the pictures; false reads labels alone, for check and convert."""
+    max_unpacked_gb: float = 16.0
+    """What one .gz file may unpack to, in units of 10^9 bytes; more is refused."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
             _require(value != "", f"data.{setting.name}", value, "at least one character; leave it out for the default")
+        names = self.label_columns
+        _require(names is None or (len(names) > 0 and "" not in names), "data.label_columns", names, "names of columns")
+        _require(
+            0 < self.max_unpacked_gb < math.inf, "data.max_unpacked_gb", self.max_unpacked_gb, "above 0 and finite"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

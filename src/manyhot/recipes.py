@@ -84,6 +84,9 @@ def _read_value(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - t
         return _read_union(hint, value, path)
     if _fits(hint, origin, value):
         return float(value) if hint is float and isinstance(value, int) else value
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = get_args(hint)[0]
+        return tuple(_read_value(inner, item, f"{path}[{place}]") for place, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         inner = get_args(hint)[1]
         return {str(key): _read_value(inner, item, f"{path}.{key}") for key, item in value.items()}
@@ -103,7 +106,8 @@ def _read_union(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - t
         return _read_section(sections[kind], value, path)
     for choice in choices:
         origin = get_origin(choice)
-        if _fits(choice, origin, value) or (origin is dict and isinstance(value, Mapping)):
+        holds_members = isinstance(value, {dict: Mapping, tuple: list | tuple}.get(origin, ()))
+        if holds_members or _fits(choice, origin, value):
             return _read_value(choice, value, path)
     raise ConfigError(f"{path} is {_shown(value)}; it must be {_expected(hint)}{_near_choice(hint, value)}")
 
@@ -125,6 +129,8 @@ def _expected(hint: Any) -> str:  # noqa: ANN401 - types are what it names
         return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
     if origin in (Union, types.UnionType):
         return ", or ".join(_expected(choice) for choice in get_args(hint) if choice is not types.NoneType)
+    if origin is tuple:
+        return f"a list, each entry {_expected(get_args(hint)[0])}"
     if origin is dict:
         return f"a table of names, each with {_expected(get_args(hint)[1])}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a string in quotes"}[hint]

@@ -32,6 +32,13 @@ def test_a_string_stays_to_the_letter() -> None:
     assert resolved("--data.delimiter", "true").data.delimiter == "true"
 
 
+def test_names_are_parted_by_commas_or_written_as_a_list() -> None:
+    assert resolved("--data.label_columns", "cat,wild dog").data.label_columns == ("cat", "wild dog")
+    assert resolved("--data.label-columns", '["a,b", "c"]').data.label_columns == ("a,b", "c")
+    with pytest.raises(ConfigError, match=r"data\.label_columns is \('cat', ''\); it must be names of columns"):
+        resolved("--data.label_columns", "cat,")
+
+
 def test_hyphens_are_underscores_in_settings_and_not_in_labels() -> None:
     recipe = resolved("--optimiser.weight-decay", "0", "--loss.pos-weight.N/A-b.c_d", "2")
     assert recipe.optimiser.weight_decay == 0

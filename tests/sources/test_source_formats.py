@@ -42,6 +42,24 @@ def test_open_images_keeps_three_states_names_and_parents(write):
     assert manifest.splits() == ["train", "train"]
 
 
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ("http://x/a.jpg 0;0.5", "line 1: '0;0.5'"),
+        ("http://x/a.jpg 0:high", "line 1: '0:high'"),
+        ("http://x/a.jpg :0.5", "line 1: ':0.5'"),
+        ("a.jpg 0,0.5", "line 1: '0,0.5'"),
+    ],
+)
+@pytest.mark.parametrize("others", ["", "http://x/b.jpg\t1:0.25\n"])
+def test_a_malformed_first_row_is_named_and_its_format_known(write, first, says, others):
+    root = write({"rows.txt": f"{first}\n{others}"})
+    errors = {finding.name: finding.line for finding in read_source(root / "rows.txt").errors}
+    assert says in errors["pair-syntax"]
+    assert f"{root / 'rows.txt'}: a token is no 'id:confidence'; mend it, or delete the row" in errors["pair-syntax"]
+    assert "unknown-format" not in errors
+
+
 def test_tencent_rows_keep_confidence_and_parents(write):
     dictionary = (
         "category_index\tcategory_id\tindex_of_parent_category\tcategory name\n0\tn0\t-1\tthing\n1\tn1\t0\tcat\n"
@@ -180,7 +198,7 @@ BROKEN = [
     ("a value above one", "t.txt", "1 2\n1:7\n", "confidence", "1:7"),
     ("a token that is no pair", "t.txt", "1 2\n1;1\n", "pair-syntax", "'1;1'"),
     ("a feature out of range", "t.txt", "1 2 2\n0 5:1\n", "unknown-feature", "line 2: 5"),
-    ("a NaN confidence", "t.txt", "http://a\t1:nan\nhttp://b\t0:1\n", "unknown-format", "kind is not known"),
+    ("a NaN confidence", "t.txt", "http://a\t1:nan\nhttp://b\t0:1\n", "pair-syntax", "line 1: '1:nan'"),
     ("a confidence of zero", "t.txt", "http://a\t1:0\n", "confidence", "line 1"),
     ("bytes that are no text", "t.txt", b"1 2\n\xe9:1\n", "encoding", "line 2"),
     ("an ARFF without XML", "t.arff", ARFF + "1,1,0\n", "no-names", "t.xml"),

@@ -107,6 +107,9 @@ def _read(path: tuple[str, ...], text: str) -> object:
         hint = _hint_of(hint, name)
     if any(member is str or get_origin(member) is Literal for member in _members(hint)):
         return text
+    if any(get_origin(member) is tuple for member in _members(hint)) and not text.startswith("["):
+        # Names that hold a comma are written as in TOML: ["a,b", "c"].
+        return text.split(",")
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except ValueError:

@@ -23,8 +23,10 @@ def source_options(config: DataConfig) -> SourceOptions:
         format=config.format,
         names=_path(config.names),
         hierarchy=_path(config.hierarchy),
+        label_columns=config.label_columns,
         uncertain=config.uncertain,
         pictures=config.pictures,
+        max_unpacked_gb=config.max_unpacked_gb,
     )
 
 

@@ -80,7 +80,7 @@ def concat_columns(columns: Sequence[Column]) -> Column:
     return [value for column in columns for value in (column.to_list() if isinstance(column, ArrowColumn) else column)]
 
 
-def _as_kind(column: Column, kind: pa.DataType) -> pa.Array:
+def _as_kind(column: Column, kind: pa.DataType) -> pa.Array:  # pyright: ignore[reportUnknownParameterType] - pyarrow has no types
     return column.array.cast(kind) if isinstance(column, ArrowColumn) else pa.nulls(len(column), kind)
 
 

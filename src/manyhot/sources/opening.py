@@ -16,6 +16,7 @@ from manyhot.sources.options import SourceOptions
 from manyhot.sources.pictures import match_pictures, match_rows
 from manyhot.sources.scanning import FolderScan, scan_folder
 from manyhot.sources.table_files import TABLE_FILES
+from manyhot.sources.unpacking import limit_unpacking
 
 LABEL_FILES = tuple(f"labels{suffix}" for suffix in (".json", *TABLE_FILES))
 """The label files that a folder is searched for."""
@@ -58,7 +59,8 @@ def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
     ['no-source']
     """
     findings = FindingLog()
-    found = _read_format(path, options, findings)
+    with limit_unpacking(options.max_unpacked_gb):
+        found = _read_format(path, options, findings)
     manifest = _manifest_of(found, path, options, findings) if isinstance(found, Listing) else found
     return Reading(manifest=manifest, findings=findings.findings())
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from manyhot.labels import Unlisted
+from manyhot.sources.unpacking import MAX_UNPACKED_GB
 
 Uncertain = Literal["unknown", "positive", "negative"]
 
@@ -28,6 +29,7 @@ class SourceOptions:
         label_columns: The columns of a 0/1 table that are labels; all that have no other role where nothing is given.
         uncertain: What -1 means in a table of 1, 0 and -1; without it -1 is an error.
         pictures: Whether pictures are looked for. Without, samples keep the names that the source gives them.
+        max_unpacked_gb: What one `.gz` file may unpack to, in units of 10^9 bytes.
         trust_pickle: Whether a pickle may be read, which then holds plain containers and NumPy arrays only.
     """
 
@@ -44,4 +46,5 @@ class SourceOptions:
     label_columns: tuple[str, ...] | None = None
     uncertain: Uncertain | None = None
     pictures: bool = True
+    max_unpacked_gb: float = MAX_UNPACKED_GB
     trust_pickle: bool = False

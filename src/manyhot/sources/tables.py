@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from manyhot.errors import did_you_mean
 from manyhot.labels import LabelSets
 from manyhot.sources.cells import read_cells
 from manyhot.sources.columns import ArrowColumn, Column, concat_columns
@@ -62,9 +63,8 @@ def concatenated(tables: Sequence[Table]) -> Table | None:
     starts = list(accumulate((table.num_rows for table in tables), initial=0))
 
     def column(name: str) -> Column:
-        return concat_columns(
-            [table.column(name) if name in table.names else [None] * table.num_rows for table in tables]
-        )
+        absent: list[object] = [None]
+        return concat_columns([t.column(name) if name in t.names else absent * t.num_rows for t in tables])
 
     def place(row: int) -> str:
         number = bisect_right(starts, row) - 1
@@ -181,7 +181,8 @@ def find_reference_column(file: str, names: Sequence[str], given: str | None, fi
 def _has_column(file: str, names: Sequence[str], option: str, given: str | None, findings: FindingLog) -> bool:
     if given is None or given in names:
         return True
-    findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}")
+    nearest = did_you_mean(given, names)
+    findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}{nearest}")
     return False
 
 

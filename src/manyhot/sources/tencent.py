@@ -16,19 +16,27 @@ from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import suffix_of
 from manyhot.sources.id_values import IdValues, parse_id_values
 from manyhot.sources.label_names import numbered_space, sound_names, told_apart
-from manyhot.sources.line_blocks import LineBlock, first_line, read_line_blocks
+from manyhot.sources.line_blocks import LineBlock, first_bytes, read_line_blocks
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.text import read_text
 
 DICTIONARY = "dictionary_and_semantic_hierarchy.txt"
-_ROW = re.compile(r"\S+[\t ]+\d+:[\d.eE+-]+([\t ]|$)")
+# An address has a letter or a slash: lines of numbers alone are another format's.
+_ROW = re.compile(r"[ \t]*\S*[A-Za-z/]\S*[\t ]+\d+:[\d.eE+-]+([\t ]|$)")
+_LIKE_ROW = re.compile(r"[ \t]*\S+(://|\.jpe?g\b|\.png\b)\S*[\t ]+\S*\d\S*")
 _DICTIONARY_HEADER = "category_index"
 
 
 def is_tencent(path: Path) -> bool:
-    """Return whether a file's first line is an address with pairs of a label's number and a confidence."""
-    return path.is_file() and suffix_of(path) in (".txt", ".tsv", "") and _ROW.match(first_line(path)) is not None
+    """Return whether one of a file's first lines is an address with pairs of a label's number and a confidence.
+
+    Or its first line looks like one that is misspelt: the reader then says what is wrong with it.
+    """
+    if not path.is_file() or suffix_of(path) not in (".txt", ".tsv", ""):
+        return False
+    lines = first_bytes(path).decode(errors="replace").splitlines()
+    return any(_ROW.match(line) for line in lines) or (bool(lines) and _LIKE_ROW.match(lines[0]) is not None)
 
 
 def read_tencent(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:

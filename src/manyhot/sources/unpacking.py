@@ -60,7 +60,7 @@ class _Unpacking(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "memoryview", /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is not there at run time
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is not there at run time
         size = self._file.readinto(buffer)
         self._num_bytes += size
         if self._num_bytes > self._max_gb * 1e9:
