@@ -33,9 +33,16 @@ def read_schema(path: Path) -> pa.Schema:
     with _faults():
         if path.suffix.lower() == ".parquet":
             with _open_parquet(path) as file:
-                return file.schema_arrow
+                return _with_sound_names(file.schema_arrow)
         with pa.memory_map(str(path)) as source, _open_arrow(source) as batches:
-            return batches.schema
+            return _with_sound_names(batches.schema)
+
+
+def _with_sound_names(schema: pa.Schema) -> pa.Schema:
+    """Return the schema; in a damaged one the first look at a name raises, and better here than later."""
+    for field in schema:
+        _ = field.name, [inner.name for inner in field.type] if pa.types.is_struct(field.type) else None
+    return schema
 
 
 def read_columns(path: Path, names: list[str]) -> pa.Table:

@@ -97,7 +97,8 @@ def _read_sets(folder: Path, findings: FindingLog) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split in ("train", "val", "test"):
         file = folder / f"{split}.txt"
-        text = read_text(file, findings) if file.is_file() else None
+        # A set may be empty: then the others say where each picture is.
+        text = read_text(file, findings) if file.is_file() and file.stat().st_size else None
         for number, line in enumerate((text or "").split("\n"), start=1):
             name = line.strip()
             if name and split_of.setdefault(name, split) != split:
