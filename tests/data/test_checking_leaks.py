@@ -59,7 +59,7 @@ def test_a_group_in_two_splits_is_an_error(tmp_path):
     pictures = {"a.jpg": b"1", "b.jpg": b"2", "c.jpg": b"3"}
     manifest = manifest_of(tmp_path, pictures, splits=["train", "test", "test"], groups=["p1", "p1", None])
     (finding,) = check_leaks(manifest)
-    assert (finding.name, finding.examples) == ("leaked-group", ("'p1': test, train",))
+    assert (finding.name, finding.examples) == ("leaked-group", ("'p1': train, test",))
 
 
 def test_identical_files_whose_labels_contradict_each_other_are_named(tmp_path):

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Bool, Int64, Integer
 
+from manyhot.data.checking_labels import finding_about
 from manyhot.data.checking_pictures import Progress, blocks_done
 from manyhot.data.sample_codes import NO_SPLIT, group_ids, split_ids
 from manyhot.labels.cells import states_of
@@ -29,42 +31,66 @@ def check_leaks(manifest: Manifest, *, progress: Progress | None = None) -> list
         manifest: The samples.
         progress: Called after each block of files that is read.
     """
-    findings = FindingLog()
     splits, groups = split_ids(manifest), group_ids(manifest)
-    _check_repeated(manifest, splits, findings)
+    findings = FindingLog()
     if manifest.has_pictures:
         _check_files(manifest, splits, groups, findings, progress)
-    _check_groups(manifest, splits, groups, findings)
-    return list(findings.findings())
+    found = [*_check_repeated(manifest, splits), _check_groups(manifest, splits, groups)]
+    return [*findings.findings(), *(finding for finding in found if finding is not None)]
 
 
 def _name_of(split: int) -> str:
     return SPLITS[split] if split < len(SPLITS) else "no split"
 
 
-def _check_repeated(manifest: Manifest, splits: Int64[np.ndarray, " n"], findings: FindingLog) -> None:
+def _names_of(splits: Int64[np.ndarray, " k"]) -> str:
+    return ", ".join(map(_name_of, np.unique(splits).tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Repeats:
+    """The numbers that stand several times: the place of each one's first, how often, and whether their values differ."""
+
+    first: Int64[np.ndarray, " r"]
+    times: Int64[np.ndarray, " r"]
+    differ: Bool[np.ndarray, " r"]
+
+
+def _repeats(numbers: Integer[np.ndarray, " n"], values: Int64[np.ndarray, " n"]) -> _Repeats:
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    if not starts.size:
+        return _Repeats(starts, starts, np.zeros(0, dtype=bool))
+    first, times = order[starts], np.diff(starts, append=len(numbers))
+    differ = np.minimum.reduceat(values[order], starts) != np.maximum.reduceat(values[order], starts)
+    several = np.flatnonzero(times > 1)
+    several = several[np.argsort(first[several])]
+    return _Repeats(first[several], times[several], differ[several])
+
+
+def _check_repeated(manifest: Manifest, splits: Int64[np.ndarray, " n"]) -> Iterator[Finding | None]:
     """Name references that stand several times, which only stores of several data can hold."""
     references = manifest.samples["reference"]
     numbers = references.combine_chunks().dictionary_encode().indices.to_numpy()
-    leaked = "a sample stands in several splits, so figures flatter; keep it in one"
-    repeated = "a sample stands several times, and a split may part it; keep one of its rows"
-    for rows in _shared(numbers):
-        where = sorted(set(splits[rows].tolist()))
-        name = quote(references[int(rows[0])].as_py())
-        if len(where) > 1 and manifest.has_pictures:
-            findings.error("leaked-sample", leaked, f"{name}: {', '.join(map(_name_of, where))}")
-        else:
-            findings.warning("repeated-sample", repeated, f"{name}: {len(rows):,} rows")
-
-
-def _shared(numbers: Integer[np.ndarray, " n"]) -> Iterator[Int64[np.ndarray, " k"]]:
-    """Yield the places of each number that stands several times, in the order of their first."""
-    order = np.argsort(numbers, kind="stable")
-    cuts = np.flatnonzero(np.diff(numbers[order])) + 1
-    starts, ends = np.append(0, cuts), np.append(cuts, len(numbers))
-    several = np.flatnonzero(ends - starts > 1)
-    for index in several[np.argsort(order[starts[several]])].tolist() if len(numbers) else ():
-        yield order[starts[index] : ends[index]]
+    repeats = _repeats(numbers, splits)
+    # Without pictures a reference may be the number of a row, in each of several data.
+    leaked = repeats.differ & manifest.has_pictures
+    yield finding_about(
+        "leaked-sample", "error", "a sample stands in several splits, so figures flatter; keep it in one",
+        (
+            f"{quote(references[int(row)].as_py())}: {_names_of(splits[numbers == numbers[row]])}"
+            for row in repeats.first[leaked]
+        ),
+        int(leaked.sum()),
+    )  # fmt: skip
+    yield finding_about(
+        "repeated-sample", "warning", "a sample stands several times, and a split may part it; keep one of its rows",
+        (
+            f"{quote(references[int(row)].as_py())}: {times:,} rows"
+            for row, times in zip(repeats.first[~leaked], repeats.times[~leaked], strict=True)
+        ),
+        int((~leaked).sum()),
+    )  # fmt: skip
 
 
 def _check_files(
@@ -137,12 +163,14 @@ def _digest_of(path: Path) -> str | None:
 
 
 def _check_groups(
-    manifest: Manifest, splits: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"], findings: FindingLog
-) -> None:
-    message = "a group stands in several splits, so figures flatter; keep each group in one"
+    manifest: Manifest, splits: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"]
+) -> Finding | None:
     grouped = np.flatnonzero(groups >= 0)
-    places, first = np.unique(groups[grouped] * (NO_SPLIT + 1) + splits[grouped], return_index=True)
-    for entries in _shared(places // (NO_SPLIT + 1)):
-        row = int(grouped[first[entries[0]]])
-        names = sorted(_name_of(int(place)) for place in places[entries] % (NO_SPLIT + 1))
-        findings.error("leaked-group", message, f"{quote(manifest.samples['group'][row].as_py())}: {', '.join(names)}")
+    repeats = _repeats(groups[grouped], splits[grouped])
+    leaked = grouped[repeats.first[repeats.differ]]
+    names = manifest.samples["group"]
+    return finding_about(
+        "leaked-group", "error", "a group stands in several splits, so figures flatter; keep each group in one",
+        (f"{quote(names[int(row)].as_py())}: {_names_of(splits[groups == groups[row]])}" for row in leaked),
+        len(leaked),
+    )  # fmt: skip
