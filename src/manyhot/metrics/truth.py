@@ -25,6 +25,7 @@ class Truth:
         exceptions: Cells that are known where unlisted cells of their source are not, or the other way round.
         exception_known: For each source whether its exceptions are known.
         names: The labels' names.
+        groups: The labels' groups; None where the label space has none.
     """
 
     num_samples: int
@@ -35,6 +36,7 @@ class Truth:
     exceptions: Csr | None
     exception_known: Bool[np.ndarray, " s"]
     names: tuple[str, ...]
+    groups: tuple[str | None, ...] | None = None
 
     @cached_property
     def row_ids(self) -> Int64[np.ndarray, " p"]:
@@ -135,6 +137,7 @@ def _read_sets(sets: LabelSets) -> Truth:
         exceptions=sets.exceptions,
         exception_known=np.array([source.unlisted == "unknown" for source in sets.sources]),
         names=sets.space.names,
+        groups=sets.space.groups,
     )
 
 
