@@ -12,6 +12,7 @@ from manyhot.errors import RunError
 from manyhot.recipes import save_recipe
 from manyhot.runs import checking
 from manyhot.runs.checking import check_data, check_run
+from manyhot.runs.converting import convert
 from manyhot.runs.splits import decide_splits, save_splits
 from manyhot.sources import open_source
 
@@ -119,6 +120,47 @@ def test_the_data_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(checking, "read_source", lambda path, options: paths.append(path) or read(path, options))
     check_run(run)
     assert len(paths) == 1
+
+
+def test_a_label_store_is_checked_with_its_pictures(folder: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)])
+    store = folder / "labels.store"
+    convert([folder], store)
+    assert not check_data(store).has_errors
+    (folder / "images" / "2.jpg").unlink()
+    write_image(folder / "images" / "new.jpg", 7)
+    found = {finding.name: finding for finding in check_data(store).findings}
+    assert found["missing-file"].examples == ("'2.jpg'",)
+    assert found["unlisted-file"].examples == ("'new.jpg'",)
+
+
+def test_pictures_of_a_store_that_are_all_gone_are_one_error(folder: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)])
+    store = folder / "labels.store"
+    convert([folder], store)
+    (folder / "images").rename(folder / "elsewhere")
+    report = check_data(store)
+    assert [finding.name for finding in report.findings if finding.severity == "error"] == ["no-image-folder"]
+    assert report.facts is not None
+    assert not check_data(store, DataConfig(images=str(folder / "elsewhere"))).has_errors
+
+
+def test_a_store_of_the_same_data_twice_has_its_repeated_samples_named(folder: Path) -> None:
+    write_rows(folder, [f"{index}.jpg,{'cat' if index % 2 else 'dog'}" for index in range(6)])
+    convert([folder, folder], folder / "twice.store")
+    found = {finding.name: finding for finding in check_data(folder / "twice.store").findings}
+    assert (found["repeated-sample"].count, found["repeated-sample"].examples[0]) == (6, "'0.jpg': 2 rows")
+
+
+@pytest.mark.real_data
+def test_the_hierarchy_of_tencent_is_checked(shared_data: Path) -> None:
+    report = check_data(shared_data / "label_spaces" / "train_urls_tiny.txt")
+    found = {finding.name: finding for finding in report.findings}
+    assert (
+        found["hierarchy-violation"].examples[0].startswith("'organism, being' without 'living thing, animate thing'")
+    )
+    assert found["near-duplicate-label"].count == 3
+    assert not report.has_errors
 
 
 @pytest.mark.real_data

@@ -6,6 +6,7 @@ from shlex import quote
 
 from manyhot.cli.parsing import Parser
 from manyhot.cli.settings import read_data_settings, split_overrides
+from manyhot.cli.tables import format_size
 from manyhot.errors import UsageError
 
 
@@ -26,10 +27,12 @@ def run(arguments: list[str]) -> int:
     done = convert(flags.data, flags.out, options, overwrite=flags.overwrite)
     labels = done.store.labels
     print(f"store    {flags.out}")
-    print(f"samples  {labels.num_samples:,} ({done.samples_bytes / 1e6:,.1f} MB)")
-    print(f"labels   {labels.num_labels:,}, positives {labels.positives.size:,} ({done.labels_bytes / 1e6:,.1f} MB)")
-    if done.store.image_roots:
-        print(f"\nnext     manyhot train {quote(str(flags.out))}")
+    print(f"samples  {labels.num_samples:,} ({format_size(done.samples_bytes)})")
+    print(f"labels   {labels.num_labels:,}, positives {labels.positives.size:,} ({format_size(done.labels_bytes)})")
+    images = done.store.find_images()
+    command = "check" if images is None else "train"
+    print(f"pictures {'none: labels alone' if images is None else images.resolve()}")
+    print(f"\nnext     manyhot {command} {quote(str(flags.out))}")
     return 0
 
 

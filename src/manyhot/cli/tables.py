@@ -42,6 +42,21 @@ def shorten(text: str, width: int = WIDEST_NAME) -> str:
     return text + "…"
 
 
+def format_size(size_bytes: int) -> str:
+    """Return a size with the unit that suits it.
+
+    >>> format_size(999), format_size(67_400), format_size(327_000_000)
+    ('999 bytes', '67 kB', '327 MB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
+    size, unit = next(
+        ((size_bytes / scale, unit) for scale, unit in ((1e9, "GB"), (1e6, "MB")) if size_bytes >= scale),
+        (size_bytes / 1e3, "kB"),
+    )
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:,.0f} {unit}"
+
+
 def _pad(text: str, width: int, *, to_left: bool) -> str:
     blanks = " " * (width - width_of(text))
     return text + blanks if to_left else blanks + text

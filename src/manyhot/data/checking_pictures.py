@@ -34,7 +34,7 @@ def blocks_done(done: Iterable[_Done], total: int, progress: Progress | None) ->
 
 
 def check_images(manifest: Manifest, *, progress: Progress | None = None, threads: int | None = None) -> list[Finding]:
-    """Return a finding that names the pictures that cannot be opened; opens every picture whole.
+    """Return what names the pictures that cannot be opened, or are not there; opens every picture whole.
 
     Args:
         manifest: The samples.
@@ -53,14 +53,17 @@ def check_images(manifest: Manifest, *, progress: Progress | None = None, thread
 
     findings = FindingLog()
     references = manifest.references()
-    message = f"{manifest.root}: a picture cannot be opened; replace it, or delete its row"
+    damaged = f"{manifest.root}: a picture cannot be opened; replace it, or delete its row"
+    missing = f"{manifest.root}: a picture is not there; put it back, delete its row, or name another folder (images)"
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         for start in range(0, len(references), _BLOCK):
             block = references[start : start + _BLOCK]
             faults = pool.map(fault_of, [manifest.root / reference for reference in block])
             for reference, fault in zip(block, faults, strict=True):
-                if fault is not None:
-                    findings.error("unreadable-image", message, f"{quote(reference)}: {fault}")
+                if fault is not None and not os.path.lexists(manifest.root / reference):
+                    findings.error("missing-file", missing, quote(reference))
+                elif fault is not None:
+                    findings.error("unreadable-image", damaged, f"{quote(reference)}: {fault}")
             if progress is not None:
                 progress(start + len(block), len(references))
     return list(findings.findings())

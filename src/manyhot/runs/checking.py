@@ -68,6 +68,9 @@ def _check_reading(path: Path, reading: Reading) -> CheckReport:
         if damage:
             # Damaged labels cannot be counted.
             return CheckReport(findings=(*reading.findings, *damage), facts=None)
+    if manifest.has_pictures and not manifest.root.is_dir():
+        # One finding says so: not one for each picture.
+        manifest = replace(manifest, has_pictures=False)
     findings = [*reading.findings, *_check_manifest(manifest)]
     if is_store and manifest.has_pictures:
         from manyhot.data.checking_pictures import check_unlisted

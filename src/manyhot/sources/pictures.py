@@ -91,6 +91,11 @@ def _report_unusable(row: int, reference: str, listing: Listing, scan: FolderSca
         nearest = scan.nearest(reference)
         hint = "" if nearest is None else f"; there is {_told_apart(nearest, reference)}"
         message = f"{file}: a row names a picture that is not in {root}; add it, mend the name or delete the row"
+        if not scan.has_pictures:
+            message = (
+                f"{file}: a row names a picture, and there are none in {root}; name their folder (images, --data.images "
+                "FOLDER), or check and convert the labels alone (pictures, --data.pictures false)"
+            )
         findings.error("missing-file", message, f"{found}{hint}")
 
 

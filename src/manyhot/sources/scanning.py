@@ -41,6 +41,11 @@ class FolderScan:
         """Return the files that can be opened as pictures, by their suffix, sorted; hidden files are left out."""
         return sorted(_visible(self.files, PICTURE_SUFFIXES))
 
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether there is any file that can be opened as a picture, by its suffix."""
+        return bool(_visible(self.files, PICTURE_SUFFIXES))
+
     def pictures_by_stem(self) -> dict[str, str]:
         """Return the picture that each name without suffix and folder stands for; names of several are left out."""
         found: dict[str, str] = {}
