@@ -23,10 +23,12 @@ class Predicted:
     Args:
         values: One value a cell.
         kind: What the values are.
+        is_half_positive: Whether a probability of exactly one half is predicted.
     """
 
     values: Float[np.ndarray, "n l"]
     kind: Kind
+    is_half_positive: bool = True
 
     def probs(self, values: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
         """Return the probabilities that some of the values mean."""
@@ -49,8 +51,9 @@ class Predicted:
 
     @property
     def half(self) -> float:
-        """The value at which the probability is one half: the sigmoid of 0 is 0.5."""
-        return 0.5 if self.kind == "probs" else 0.0
+        """The least value that is predicted at one half: the sigmoid of 0 is 0.5."""
+        value = 0.5 if self.kind == "probs" else 0.0
+        return value if self.is_half_positive else float(np.nextafter(value, 1.0))
 
 
 def sigmoid(logits: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:

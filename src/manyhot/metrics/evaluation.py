@@ -1,5 +1,7 @@
 """Evaluate: every figure of a model's scores on one split, beside the baselines and with a line for each label."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Num
 from torch import Tensor
@@ -11,13 +13,12 @@ from manyhot.metrics.baselines import baseline_figures
 from manyhot.metrics.calibration import Predicted
 from manyhot.metrics.counts import Decide
 from manyhot.metrics.figures import Evaluation, LabelFigures
-from manyhot.metrics.parts import Parts, figures_of_parts
+from manyhot.metrics.parts import Parts
+from manyhot.metrics.protocols import MANYHOT, Protocol, ProtocolName, protocol_named
 from manyhot.metrics.scored import parts_in_memory
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
 from manyhot.metrics.truth import Truth, read_truth
 from manyhot.targets import SparseTargets
-
-PROTOCOL = "manyhot"
 
 
 def evaluate(
@@ -31,6 +32,7 @@ def evaluate(
     train_counts: LabelCounts | None = None,
     min_positives: int = 1,
     split: str = "test",
+    protocol: ProtocolName = "manyhot",
 ) -> Evaluation:
     """Return every figure of the scores against the truth, as docs/figures.md defines them.
 
@@ -49,6 +51,7 @@ def evaluate(
         train_counts: Counts of the training labels, for the prevalence baseline and for head, mid and tail.
         min_positives: Macro figures are given as well over labels with at least so many positives: `map_macro_min5`.
         split: The name of the split, to be kept.
+        protocol: Whose conventions to follow; any other than "manyhot" gives the figures that it defines, and no others.
 
     Raises:
         ScoreError: If shapes differ, a score is NaN (the message names sample and label), or a probability is outside
@@ -67,26 +70,30 @@ def evaluate(
         raise UsageError(f"kind is {kind!r}; say 'logits' or 'probs': manyhot does not guess")
     if min_positives < 1:
         raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
-    known = read_truth(truth)
+    chosen = protocol_named(protocol)
+    known = read_truth(chosen.read_truth(truth))
     _check_lengths(known, thresholds, train_counts)
+    scores, kind = chosen.read_scores(scores, kind)
     ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
-    predicted = Predicted(values=ranked, kind=kind)
+    predicted = Predicted(values=ranked, kind=kind, is_half_positive=chosen.is_half_positive)
     if probs is not None:
-        predicted = Predicted(values=read_probs(probs, known), kind="probs")
+        predicted = replace(predicted, values=read_probs(probs, known), kind="probs")
 
     train_positives = None if train_counts is None else train_counts.positives
-    bands = label_bands(known.label_positives, train_positives, min_positives)
+    bands = label_bands(known.label_positives, train_positives, min_positives, known.groups)
     decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
-    parts = parts_in_memory(ranked, predicted, known, decide)
-    figures = figures_of_parts(parts, bands)
+    parts = parts_in_memory(ranked, predicted, known, decide, protocol=chosen)
+    figures = chosen.figures(parts, bands)
     return Evaluation(
-        protocol=PROTOCOL,
+        protocol=chosen.name,
         split=split,
         num_samples=known.num_samples,
         num_labels=known.num_labels,
         figures=figures,
-        baselines=baseline_figures(figures, known, bands, train_counts),
-        labels=label_figures(parts, known.names, np.full(known.num_labels, 0.5) if decide is None else thresholds),
+        baselines=baseline_figures(figures, known, bands, train_counts, chosen),
+        labels=label_figures(
+            parts, known.names, np.full(known.num_labels, 0.5) if decide is None else thresholds, chosen
+        ),
     )
 
 
@@ -113,7 +120,10 @@ def _decision(
 
 
 def label_figures(
-    parts: Parts, names: tuple[str, ...], thresholds: Float[np.ndarray, " l"] | None
+    parts: Parts,
+    names: tuple[str, ...],
+    thresholds: Float[np.ndarray, " l"] | None,
+    protocol: Protocol = MANYHOT,
 ) -> tuple[LabelFigures, ...]:
     """Return the line of each label: its curves, and its counts under the decision, at one half if there is none.
 
@@ -121,6 +131,7 @@ def label_figures(
         parts: What the figures are made of.
         names: The labels' names.
         thresholds: The decision's threshold of each label; None where it has none.
+        protocol: What it says of each label.
     """
     decided = (parts.decided or parts.half).labels
     columns = {
@@ -133,7 +144,7 @@ def label_figures(
         "accuracy": decided.accuracy(),
         "threshold": np.full(len(names), np.nan) if thresholds is None else thresholds,
     }
-    listed = {name: _finite_or_none(values) for name, values in columns.items()}
+    listed = {name: _finite_or_none(values) for name, values in protocol.columns(columns).items()}
     return tuple(
         LabelFigures(
             name=name,

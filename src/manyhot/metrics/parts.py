@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from manyhot.metrics.bands import Bands, macro_figures
 from manyhot.metrics.counts import Confusion
@@ -45,10 +45,19 @@ class DecisionPart:
     Args:
         labels: Counts by label.
         samples: The means over samples of `sample_values`.
+        num_empty: Samples without a positive for which nothing is predicted.
     """
 
     labels: Confusion
     samples: dict[str, Figure]
+    num_empty: int
+
+    @staticmethod
+    def of(labels: Confusion, values: Values, is_empty: Bool[np.ndarray, " n"]) -> "DecisionPart":
+        """Return the part that counts by label, the values of samples, and which of them have no positive make."""
+        # Without a positive, F1 is 1 exactly where nothing is predicted.
+        empty = is_empty & (values["f1_samples"] == 1)
+        return DecisionPart(labels=labels, samples=_means(values), num_empty=int(empty.sum()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +102,7 @@ class Parts:
     def of(rows: RowPart, labels: LabelPart) -> "Parts":
         """Return the parts that all rows and all labels make."""
         samples = rows.samples
+        is_empty = np.isnan(samples.ranking["lrap"])
         return Parts(
             num_samples=len(samples.known),
             positives=rows.half.positives,
@@ -106,10 +116,8 @@ class Parts:
             rows=_means(samples.ranking),
             squared_error=math.fsum(samples.squared_error),
             surprise=math.fsum(samples.surprise),
-            half=DecisionPart(labels=rows.half, samples=_means(samples.half)),
-            decided=None
-            if rows.decided is None
-            else DecisionPart(labels=rows.decided, samples=_means(samples.decided)),
+            half=DecisionPart.of(rows.half, samples.half, is_empty),
+            decided=None if rows.decided is None else DecisionPart.of(rows.decided, samples.decided, is_empty),
             three_best=rows.three_best,
         )
 
