@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from manyhot.errors import LabelError, UsageError
-from manyhot.labels import LabelSets, LabelSpace, split_samples
+from manyhot.labels import LabelSets, LabelSpace, split_samples, splitting
 
 THREE = (0.7, 0.15, 0.15)
 
@@ -191,3 +191,20 @@ def test_patients_of_chest_films_are_never_divided(shared_data: Path):
     # Measured: 1.3 to 1.7 of 112,120 samples, sizes off by at most 7.
     assert largest_deviation(sets, part_of, THREE) < 4
     np.testing.assert_allclose(np.bincount(part_of), np.multiply(THREE, sets.num_samples), atol=20)
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(120) // 3])
+def test_blocks_change_nothing_and_progress_ends_at_the_total(
+    groups: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+):
+    dense = np.random.default_rng(4).random((120, 9)) < 0.2
+    sets = LabelSets.from_dense(dense, LabelSpace(names=tuple(map(str, range(9)))))
+    whole = split_samples(sets, (0.6, 0.4), seed=0, groups=groups)
+    monkeypatch.setattr(splitting, "BLOCK_UNITS", 7)
+    told: list[tuple[int, int]] = []
+    parts = split_samples(
+        sets, (0.6, 0.4), seed=0, groups=groups, progress=lambda done, total: told.append((done, total))
+    )
+    assert parts.tolist() == whole.tolist()
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1][0] == told[-1][1]

@@ -1,21 +1,61 @@
-"""The loops behind `split_samples`, compiled by numba: import them only when a split is asked for.
+"""The loops that give samples to the parts of a split, compiled by numba: import them only when a split is asked for.
 
-First each unit goes to the part that lacks its labels most, rare labels counting more. That leaves frequent labels and
-samples without labels a few samples off where the last to choose had no choice; a second pass exchanges units between
-parts as long as that brings labels nearer to their share and takes none beyond what rounding costs.
+Each unit goes to the part that lacks its labels most, rare labels counting more; `mending` goes over the result.
 """
 
 # ruff: noqa: PLR0917 - compiled functions are called by position
 
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer
 
 from manyhot.compiling import compiled
 
-# How many units a part remembers as partners for an exchange, for each other part.
-PARTNERS = 8
+# Parts whose gains are added up at once; one after the other takes half as long again.
+LANES = 4
+
+
+class UnitLabels(NamedTuple):
+    """The labels of what is given out as a whole: a sample, or a group of them.
+
+    Args:
+        indptr: Unit `i` owns `ids[indptr[i]:indptr[i + 1]]`.
+        ids: Labels of the units.
+        amounts: How many samples of the unit carry the label.
+    """
+
+    indptr: Int64[np.ndarray, " offsets"]
+    ids: Integer[np.ndarray, " p"]
+    amounts: Int64[np.ndarray, " p"]
+
+
+@compiled
+@no_type_check
+def copy_with_extra(
+    indptr: Int64[np.ndarray, " offsets"],
+    ids: Integer[np.ndarray, " p"],
+    extra: int,
+    new_indptr: Int64[np.ndarray, " offsets"],
+    new_ids: Integer[np.ndarray, " q"],
+) -> None:
+    """Write the rows with one label `extra` in each that has none; `new_indptr` says where they go."""
+    for row in range(len(indptr) - 1):
+        start, length = new_indptr[row], indptr[row + 1] - indptr[row]
+        for place in range(length):
+            new_ids[start + place] = ids[indptr[row] + place]
+        if not length:
+            new_ids[start] = extra
+
+
+@compiled
+@no_type_check
+def sum_amounts(
+    ids: Integer[np.ndarray, " p"], amounts: Int64[np.ndarray, " p"], totals: Float64[np.ndarray, " l"]
+) -> None:
+    """Add the amount of each entry to its label's total; without the temporaries of `np.bincount`."""
+    for entry in range(len(ids)):
+        totals[ids[entry]] += amounts[entry]
 
 
 @compiled
@@ -56,236 +96,79 @@ def order_by_level(
 @no_type_check
 def assign_units(
     order: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
+    held: UnitLabels,
     sizes: Int64[np.ndarray, " u"],
     lacking: Float64[np.ndarray, "l k"],
     capacity: Float64[np.ndarray, " k"],
+    weights: Float64[np.ndarray, "l k"],
+    size_weights: Float64[np.ndarray, " k"],
     exact: bool,
-    size_weight: float,
-) -> Int64[np.ndarray, " u"]:
-    """Return the part of each unit, given out one by one in `order`.
+    part_of: Int64[np.ndarray, " u"],
+) -> None:
+    """Write the part of each unit, given out one by one in `order`, which may be a piece of all.
 
     A unit's gain in a part is the fall of sum_l (placed - wanted)² / wanted, each label relative to how much of it there
-    is, with the unit's size counted as `size_weight` labels more. Ties go to the first part. A part that has what it
+    is, with the unit's size counted as a label of its own. Ties go to the first part. A part that has what it
     should get takes no more, so that none ends with more than one unit too many.
 
     Args:
         order: Units, in the order in which they choose.
-        indptr: Unit `i` owns `ids[indptr[i]:indptr[i + 1]]`.
-        ids: Labels of the units.
-        amounts: How many samples of the unit carry the label.
+        held: The labels of the units.
         sizes: Samples of each unit.
         lacking: Samples of each label that each part should get; changed in place to what is still missing.
         capacity: Samples that each part should get; changed likewise. A part that starts at 0 gets none.
+        weights: 1 / wanted of each label in each part; 0 where none is wanted, of labels and of parts.
+        size_weights: The same of sizes, times how much they count beside a label.
         exact: Whether a part takes no unit that exceeds its capacity.
-        size_weight: How much the sizes of the parts count beside a label.
+        part_of: The part of each unit; what is in `order` is written.
 
-    >>> assign_units(np.array([0, 1]), np.array([0, 1, 2]), np.array([0, 0]), np.array([1, 1]), np.array([1, 1]),
-    ...     np.array([[1.0, 1.0]]), np.array([1.0, 1.0]), True, 1.0)
+    >>> held, part_of = UnitLabels(np.array([0, 1, 2]), np.array([0, 0]), np.array([1, 1])), np.zeros(2, dtype=np.int64)
+    >>> lacking, capacity = np.ones((1, 2)), np.ones(2)
+    >>> assign_units(
+    ...     np.arange(2), held, np.ones(2, np.int64), lacking, capacity, np.ones((1, 2)), np.ones(2), True, part_of
+    ... )
+    >>> part_of
     array([0, 1])
     """
     num_parts = len(capacity)
-    part_of = np.empty(len(order), np.int64)
-    share = lacking.copy()
-    room = capacity.copy()
-    gains = np.empty(num_parts, np.float64)
+    # What one sample more would gain, in columns of whole lanes.
+    width = (num_parts + LANES - 1) // LANES * LANES
+    next_gain, gains = np.zeros((len(lacking), width)), np.empty(width)
+    next_gain[:, :num_parts] = (lacking - 0.5) * weights
     for unit in order:
-        size = sizes[unit]
+        size, start, end = sizes[unit], held.indptr[unit], held.indptr[unit + 1]
+        _add_up(held.ids[start:end], held.amounts[start:end], next_gain, gains)
+        for entry in range(start, end if size > 1 else start):
+            # That was for samples one by one, as if the label lacked as much for the last of them as for the first.
+            gains[:num_parts] -= 0.5 * held.amounts[entry] * (held.amounts[entry] - 1) * weights[held.ids[entry]]
+        best, most = 0, -np.inf
         for part in range(num_parts):
-            if capacity[part] <= 1e-9 or (exact and capacity[part] < size):
-                gains[part] = -np.inf
-            else:
-                gains[part] = size_weight * size * (capacity[part] - 0.5 * size) / room[part]
-        for entry in range(indptr[unit], indptr[unit + 1]):
-            label, amount = ids[entry], amounts[entry]
-            for part in range(num_parts):
-                # A part of no share lacks nothing and was ruled out above.
-                if share[label, part] > 0:
-                    gains[part] += amount * (lacking[label, part] - 0.5 * amount) / share[label, part]
-        best = np.argmax(gains)
+            gain = gains[part] + size * (capacity[part] - 0.5 * size) * size_weights[part]
+            is_better = gain > most and capacity[part] > 1e-9 and not (exact and capacity[part] < size)
+            best, most = (part, gain) if is_better else (best, most)
         part_of[unit] = best
         capacity[best] -= size
-        for entry in range(indptr[unit], indptr[unit + 1]):
-            lacking[ids[entry], best] -= amounts[entry]
-    return part_of
+        for entry in range(start, end):
+            label = held.ids[entry]
+            lacking[label, best] -= held.amounts[entry]
+            next_gain[label, best] = (lacking[label, best] - 0.5) * weights[label, best]
 
 
 @compiled
 @no_type_check
-def _gain(
-    unit: int,
-    start: int,
-    end: int,
-    indptr: Int64[np.ndarray, " offsets"],
+def _add_up(
     ids: Integer[np.ndarray, " p"],
     amounts: Int64[np.ndarray, " p"],
-    lacking: Float64[np.ndarray, "l k"],
-) -> float:
-    """Return by how much moving a unit lowers the sum of squares of what is lacking; -inf where it may not move.
-
-    It may not where that takes a label further off than it was in both parts, and by a whole sample or more.
-    """
-    gain = 0.0
-    for entry in range(indptr[unit], indptr[unit + 1]):
-        label, amount = ids[entry], amounts[entry]
-        here, there = lacking[label, start], lacking[label, end]
-        before = max(abs(here), abs(there))
-        if max(abs(here + amount), abs(there - amount)) > max(before, 1 - 1e-9):
-            return -np.inf
-        gain += 2 * amount * (there - here - amount)
-    return gain
-
-
-@compiled
-@no_type_check
-def _move(
-    unit: int,
-    start: int,
-    end: int,
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
-    lacking: Float64[np.ndarray, "l k"],
+    next_gain: Float64[np.ndarray, "l width"],
+    gains: Float64[np.ndarray, " width"],
 ) -> None:
-    for entry in range(indptr[unit], indptr[unit + 1]):
-        lacking[ids[entry], start] += amounts[entry]
-        lacking[ids[entry], end] -= amounts[entry]
-
-
-@compiled
-@no_type_check
-def _best_partner(
-    partners: Int64[np.ndarray, " partners"],
-    start: int,
-    end: int,
-    least: float,
-    part_of: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
-    lacking: Float64[np.ndarray, "l k"],
-) -> int:
-    """Return the place of the partner that gains most by moving, -1 where none gains more than `least`."""
-    best = -1
-    for place in range(len(partners)):
-        unit = partners[place]
-        if unit >= 0 and part_of[unit] == start:
-            gain = _gain(unit, start, end, indptr, ids, amounts, lacking)
-            if gain > least:
-                best, least = place, gain
-    return best
-
-
-@compiled
-@no_type_check
-def exchange_units(
-    order: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
-    lacking: Float64[np.ndarray, "l k"],
-    is_open: Integer[np.ndarray, " k"],
-    max_labels: int,
-    part_of: Int64[np.ndarray, " u"],
-) -> int:
-    """Exchange units of one size between parts where that brings labels nearer to their share; return how many times.
-
-    Each unit of at most `max_labels` labels looks for a part that lacks its labels more, and there for a unit among the
-    last few seen that may go the other way. Units of many labels hardly ever gain by moving.
-    """
-    num_parts = lacking.shape[1]
-    partners = np.full((num_parts, num_parts, PARTNERS), -1, np.int64)
-    at = np.zeros((num_parts, num_parts), np.int64)
-    exchanged = 0
-    for unit in order:
-        if indptr[unit + 1] - indptr[unit] > max_labels:
-            continue
-        start = part_of[unit]
-        for end in range(num_parts):
-            if end == start or not is_open[end]:
-                continue
-            gain = _gain(unit, start, end, indptr, ids, amounts, lacking)
-            if gain == -np.inf:
-                continue
-            # Whoever may go there is a partner for those that want to leave there.
-            slot = at[start, end] % PARTNERS
-            partners[start, end, slot] = unit
-            at[start, end] += 1
-            if gain <= 1e-9:
-                continue
-            _move(unit, start, end, indptr, ids, amounts, lacking)
-            best = _best_partner(partners[end, start], end, start, -gain + 1e-9, part_of, indptr, ids, amounts, lacking)
-            if best < 0:
-                _move(unit, end, start, indptr, ids, amounts, lacking)
-                continue
-            other = partners[end, start, best]
-            _move(other, end, start, indptr, ids, amounts, lacking)
-            part_of[unit], part_of[other] = end, start
-            partners[end, start, best] = -1
-            exchanged += 1
-            break
-    return exchanged
-
-
-@compiled
-@no_type_check
-def move_units(
-    order: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
-    sizes: Int64[np.ndarray, " u"],
-    lacking: Float64[np.ndarray, "l k"],
-    capacity: Float64[np.ndarray, " k"],
-    is_open: Integer[np.ndarray, " k"],
-    part_of: Int64[np.ndarray, " u"],
-) -> int:
-    """Move units of any size where that brings labels and sizes nearer to their share; return how many moved."""
-    moved = 0
-    for unit in order:
-        start, size = part_of[unit], sizes[unit]
-        best, best_gain = -1, 1e-9
-        for end in range(lacking.shape[1]):
-            here, there = capacity[start], capacity[end]
-            if end == start or not is_open[end]:
-                continue
-            if max(abs(here + size), abs(there - size)) > max(abs(here), abs(there), 1 - 1e-9):
-                continue
-            gain = _gain(unit, start, end, indptr, ids, amounts, lacking) + 2 * size * (there - here - size)
-            if gain > best_gain:
-                best, best_gain = end, gain
-        if best >= 0:
-            _move(unit, start, best, indptr, ids, amounts, lacking)
-            capacity[start] += size
-            capacity[best] -= size
-            part_of[unit] = best
-            moved += 1
-    return moved
-
-
-@compiled
-@no_type_check
-def fill_parts(
-    order: Int64[np.ndarray, " u"],
-    indptr: Int64[np.ndarray, " offsets"],
-    ids: Integer[np.ndarray, " p"],
-    amounts: Int64[np.ndarray, " p"],
-    sizes: Int64[np.ndarray, " u"],
-    lacking: Float64[np.ndarray, "l k"],
-    capacity: Float64[np.ndarray, " k"],
-    part_of: Int64[np.ndarray, " u"],
-) -> None:
-    """Move units out of parts that have too much until no part lacks more than the largest unit."""
-    largest = sizes.max()
-    for unit in order[::-1]:
-        needy = np.argmax(capacity)
-        if capacity[needy] <= largest:
-            return
-        start, size = part_of[unit], sizes[unit]
-        if capacity[start] < 0:
-            _move(unit, start, needy, indptr, ids, amounts, lacking)
-            capacity[start] += size
-            capacity[needy] -= size
-            part_of[unit] = needy
+    """Write the sum over labels of what a sample more gains in each part; `LANES` parts at once, kept in registers."""
+    for part in range(0, len(gains), LANES):
+        first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+        for entry in range(len(ids)):
+            label, amount = ids[entry], amounts[entry]
+            first += amount * next_gain[label, part]
+            second += amount * next_gain[label, part + 1]
+            third += amount * next_gain[label, part + 2]
+            fourth += amount * next_gain[label, part + 3]
+        gains[part], gains[part + 1], gains[part + 2], gains[part + 3] = first, second, third, fourth

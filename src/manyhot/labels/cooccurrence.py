@@ -1,6 +1,5 @@
 """How often labels come together: all pairs of a few thousand labels, the most frequent pairs of any number."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Int32, Int64, Integer
 
 from manyhot.errors import LabelError
 from manyhot.labels.csr import Csr, offsets_of
+from manyhot.labels.progress import Progress, ignore_progress
 from manyhot.labels.sets import LabelSets
 from manyhot.labels.space import LabelSpace
 
@@ -15,9 +15,6 @@ MAX_DENSE_LABELS = 20_000
 # Enough of them that few rows of the triangle are fetched for a single pair, few enough to stay in the cache.
 BLOCK_POSITIVES = 1 << 21
 BLOCK_LABELS = 1 << 12
-
-Progress = Callable[[int, int], None]
-"""Is told how much is done and how much there is to do."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +62,7 @@ def _start(label: Integer[np.ndarray, "*k"] | np.int64, num_labels: int) -> Inte
     return label * num_labels - label * (label - 1) // 2
 
 
-def count_pairs(sets: LabelSets, *, progress: Progress | None = None) -> CoOccurrence:
+def count_pairs(sets: LabelSets, *, progress: Progress = ignore_progress) -> CoOccurrence:
     """Return in how many rows each pair of labels is positive together.
 
     Raises:
@@ -93,8 +90,7 @@ def count_pairs(sets: LabelSets, *, progress: Progress | None = None) -> CoOccur
         places = places if len(some) <= len(places) else np.empty(len(some), dtype=np.int64)
         pair_kernels.order_by_label(indptr[start : end + 1], ids, ends, places)
         pair_kernels.count_pairs(some, ends, places, triangle)
-        if progress is not None:
-            progress(end, sets.num_samples)
+        progress(end, sets.num_samples)
     return CoOccurrence(space=sets.space, triangle=triangle)
 
 
@@ -104,7 +100,7 @@ def _end_of_block(indptr: Int64[np.ndarray, " offsets"], start: int) -> int:
     return min(max(end, start + 1), len(indptr) - 1)
 
 
-def top_pairs(sets: LabelSets, k: int = 100, *, progress: Progress | None = None) -> list[tuple[int, int, int]]:
+def top_pairs(sets: LabelSets, k: int = 100, *, progress: Progress = ignore_progress) -> list[tuple[int, int, int]]:
     """Return the pairs of labels that are positive together most often: first id, second id, rows; most rows first.
 
     Exact for any number of labels, in memory for the positives twice; ties go to the lowest ids. Pairs that never
@@ -129,8 +125,7 @@ def top_pairs(sets: LabelSets, k: int = 100, *, progress: Progress | None = None
         size = pair_kernels.top_partners(
             by_label.indptr, by_label.ids, start, end, positives.indptr, positives.ids, counts, partners, heap, size
         )
-        if progress is not None:
-            progress(end, num_labels)
+        progress(end, num_labels)
     found = sorted(map(tuple, heap[:size].tolist()), reverse=True)
     return [(-first, -second, rows) for rows, first, second in found]
 

@@ -7,14 +7,16 @@ import numpy as np
 from jaxtyping import Float64, Int64, Integer, Shaped
 
 from manyhot.errors import LabelError, UsageError
+from manyhot.labels.csr import offsets_of
+from manyhot.labels.progress import Progress, ignore_progress
 from manyhot.labels.sets import LabelSets
 
 # More passes change next to nothing.
 MENDING_PASSES = 4
 # A unit of more labels hardly ever gains by moving: each of them would have to be lacking there.
 EXCHANGED_LABELS = 4
-# Entries counted at a time, so that no temporary is as large as the data.
-BLOCK = 1 << 22
+# Units that are given out between two reports of progress.
+BLOCK_UNITS = 1 << 19
 
 
 def split_samples(
@@ -23,6 +25,7 @@ def split_samples(
     *,
     seed: int,
     groups: Shaped[np.ndarray, " n"] | None = None,
+    progress: Progress = ignore_progress,
 ) -> Int64[np.ndarray, " n"]:
     """Return the index of the part that each sample belongs to, so that each part gets its share of each label.
 
@@ -36,6 +39,7 @@ def split_samples(
         seed: Any number from 0; another seed gives another split.
         groups: For each sample the group it belongs to (a patient, a film); a group is never divided. None in an
             object array means a group of its own.
+        progress: Is told how far it is, in passes over the samples or groups.
 
     Raises:
         UsageError: If the fractions are not shares of 1.
@@ -54,12 +58,17 @@ def split_samples(
     """
     shares = _check_fractions(fractions)
     units = _single_units(sets) if groups is None else _grouped_units(sets, groups)
-    part_of_unit = _assign(units, sets, shares, seed, exact=groups is None)
+    part_of_unit = _assign(units, sets, shares, seed, exact=groups is None, progress=progress)
     return part_of_unit if units.unit_of is None else part_of_unit[units.unit_of]
 
 
 def fold_samples(
-    sets: LabelSets, num_folds: int, *, seed: int, groups: Shaped[np.ndarray, " n"] | None = None
+    sets: LabelSets,
+    num_folds: int,
+    *,
+    seed: int,
+    groups: Shaped[np.ndarray, " n"] | None = None,
+    progress: Progress = ignore_progress,
 ) -> Int64[np.ndarray, " n"]:
     """Return the fold of each sample for cross-validation: a split into parts of equal size, as `split_samples` makes it.
 
@@ -68,6 +77,7 @@ def fold_samples(
         num_folds: Number of folds, at least 2.
         seed: As of `split_samples`.
         groups: As of `split_samples`.
+        progress: As of `split_samples`.
 
     Raises:
         UsageError: If there are fewer than two folds, or more than samples or groups.
@@ -81,43 +91,54 @@ def fold_samples(
         raise UsageError(
             f"{num_folds} folds of {available:,} samples or groups; give at least 2, and no more than those"
         )
-    return split_samples(sets, (1 / num_folds,) * num_folds, seed=seed, groups=groups)
+    return split_samples(sets, (1 / num_folds,) * num_folds, seed=seed, groups=groups, progress=progress)
 
 
 def _assign(
-    units: "_Units", sets: LabelSets, shares: Float64[np.ndarray, " k"], seed: int, *, exact: bool
+    units: "_Units",
+    sets: LabelSets,
+    shares: Float64[np.ndarray, " k"],
+    seed: int,
+    *,
+    exact: bool,
+    progress: Progress,
 ) -> Int64[np.ndarray, " u"]:
-    from manyhot.labels import assignment
+    from manyhot.labels import assignment, mending
 
     if not len(units.sizes):
         return np.zeros(0, dtype=np.int64)
-    counts = _amount_by_label(units, sets.num_labels + 1)
+    counts = np.zeros(sets.num_labels + 1, dtype=np.float64)
+    assignment.sum_amounts(units.ids, units.amounts, counts)
     order = _rarest_first(units, counts, seed)
     capacity = _part_sizes(sets.num_samples, shares).astype(np.float64) if exact else shares * sets.num_samples
     lacking = counts[:, None] * shares
-    entries = (units.indptr, units.ids, units.amounts)
-    weight = _size_weight(counts, sets.num_samples)
-    part_of = assignment.assign_units(order, *entries, units.sizes, lacking, capacity, exact, weight)
+    held = assignment.UnitLabels(units.indptr, units.ids, units.amounts)
+    # Weights are products in the loop: a division takes as long as ten of them.
+    weights, size_weights = _reciprocal(lacking), _reciprocal(capacity) * _size_weight(counts, sets.num_samples)
+    part_of = np.empty(len(order), dtype=np.int64)
+    total = len(order) * (1 + MENDING_PASSES)
+    for start in range(0, len(order), BLOCK_UNITS):
+        some = order[start : start + BLOCK_UNITS]
+        assignment.assign_units(some, held, units.sizes, lacking, capacity, weights, size_weights, exact, part_of)
+        progress(start + len(some), total)
     is_open = (shares > 0).astype(np.int64)
     if not exact:
-        assignment.fill_parts(order, *entries, units.sizes, lacking, capacity, part_of)
-    for _ in range(MENDING_PASSES):
+        mending.fill_parts(order, held, units.sizes, lacking, capacity, part_of)
+    for number in range(MENDING_PASSES):
         # Last first: those that chose last stand for what is frequent.
         if exact:
-            changed = assignment.exchange_units(order[::-1], *entries, lacking, is_open, EXCHANGED_LABELS, part_of)
+            changed = mending.exchange_units(order[::-1], held, lacking, is_open, EXCHANGED_LABELS, part_of)
         else:
-            changed = assignment.move_units(order[::-1], *entries, units.sizes, lacking, capacity, is_open, part_of)
+            changed = mending.move_units(order[::-1], held, units.sizes, lacking, capacity, is_open, part_of)
+        progress((2 + number) * len(order) if changed else total, total)
         if not changed:
             break
     return part_of
 
 
-def _amount_by_label(units: "_Units", num_labels: int) -> Float64[np.ndarray, " l"]:
-    counts = np.zeros(num_labels, dtype=np.float64)
-    for start in range(0, len(units.ids), BLOCK):
-        block = slice(start, start + BLOCK)
-        counts += np.bincount(units.ids[block], weights=units.amounts[block], minlength=num_labels)
-    return counts
+def _reciprocal(wanted: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return 1 / wanted, 0 where nothing is wanted."""
+    return np.divide(1.0, wanted, out=np.zeros_like(wanted), where=wanted > 0)
 
 
 def _rarest_first(units: "_Units", counts: Float64[np.ndarray, " l"], seed: int) -> Int64[np.ndarray, " u"]:
@@ -149,12 +170,11 @@ class _Units:
 
 
 def _single_units(sets: LabelSets) -> _Units:
-    lengths = sets.positives.lengths()
-    indptr = np.concatenate(([0], np.cumsum(np.maximum(lengths, 1)))).astype(np.int64)
-    has_label = np.ones(indptr[-1], dtype=bool)
-    has_label[indptr[:-1][lengths == 0]] = False
-    ids = np.full(indptr[-1], sets.num_labels, dtype=_id_dtype(sets.num_labels))
-    ids[has_label] = sets.positives.ids
+    from manyhot.labels import assignment
+
+    indptr = offsets_of(np.maximum(sets.positives.lengths(), 1))
+    ids = np.empty(indptr[-1], dtype=_id_dtype(sets.num_labels))
+    assignment.copy_with_extra(sets.positives.indptr, sets.positives.ids, sets.num_labels, indptr, ids)
     # broadcast_to: as many ones as there are positives, in the memory of one.
     ones = np.broadcast_to(np.int64(1), ids.shape)
     return _Units(indptr=indptr, ids=ids, amounts=ones, sizes=np.ones(sets.num_samples, dtype=np.int64), unit_of=None)
