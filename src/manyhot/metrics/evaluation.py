@@ -1,21 +1,25 @@
 """Evaluate: every figure of a model's scores on one split, beside the baselines and with a line for each label."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Num
+from jaxtyping import Bool, Float, Float64, Integer, Num
 from torch import Tensor
 
 from manyhot.errors import ScoreError, UsageError
 from manyhot.labels import LabelCounts, LabelSets
-from manyhot.metrics.bands import label_bands
+from manyhot.metrics.bands import Bands, label_bands
 from manyhot.metrics.baselines import baseline_figures
+from manyhot.metrics.bootstrap import Bootstrap, read_sample_ids
 from manyhot.metrics.calibration import Predicted
 from manyhot.metrics.counts import Decide
 from manyhot.metrics.figures import Evaluation, LabelFigures
 from manyhot.metrics.parts import Parts
 from manyhot.metrics.protocols import MANYHOT, Protocol, ProtocolName, protocol_named
-from manyhot.metrics.scored import parts_in_memory
+from manyhot.metrics.replicates import Judged, replicate_figures, with_intervals
+from manyhot.metrics.rows import count_rows
+from manyhot.metrics.scored import compare_samples
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
 from manyhot.metrics.truth import Truth, read_truth
 from manyhot.targets import SparseTargets
@@ -33,6 +37,8 @@ def evaluate(
     min_positives: int = 1,
     split: str = "test",
     protocol: ProtocolName = "manyhot",
+    intervals: Bootstrap | None = None,
+    sample_ids: Integer[np.ndarray, " n"] | Sequence[str] | None = None,
 ) -> Evaluation:
     """Return every figure of the scores against the truth, as docs/figures.md defines them.
 
@@ -52,11 +58,16 @@ def evaluate(
         min_positives: Macro figures are given as well over labels with at least so many positives: `map_macro_min5`.
         split: The name of the split, to be kept.
         protocol: Whose conventions to follow; any other than "manyhot" gives the figures that it defines, and no others.
+        intervals: How the ends of each figure's interval are found; without it there are none. `ece_micro` and
+            `ece_macro` have none in any case: the mean of absolute differences grows with the noise of resampling.
+        sample_ids: One number or name for each sample, which alone decides how often the sample counts in each replicate:
+            with it intervals do not depend on the order of the samples. Rows are counted from 0 without it.
 
     Raises:
         ScoreError: If shapes differ, a score is NaN (the message names sample and label), or a probability is outside
             [0, 1].
-        UsageError: If `kind` is neither "logits" nor "probs", or `min_positives` is below 1.
+        UsageError: If `kind` is neither "logits" nor "probs", `min_positives` is below 1, or intervals are asked for
+            under a protocol other than "manyhot".
 
     >>> truth = LabelSets.from_names([["cat"], ["dog"], ["cat", "dog"], []])
     >>> logits = np.array([[2.0, -1.0], [-3.0, 0.5], [1.0, 1.0], [1.5, -2.0]])
@@ -66,24 +77,19 @@ def evaluate(
     >>> [label.name for label in evaluation.weakest_labels(1)]
     ['cat']
     """
-    if kind not in ("logits", "probs"):
-        raise UsageError(f"kind is {kind!r}; say 'logits' or 'probs': manyhot does not guess")
-    if min_positives < 1:
-        raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
     chosen = protocol_named(protocol)
-    known = read_truth(chosen.read_truth(truth))
-    _check_lengths(known, thresholds, train_counts)
-    scores, kind = chosen.read_scores(scores, kind)
-    ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
-    predicted = Predicted(values=ranked, kind=kind, is_half_positive=chosen.is_half_positive)
-    if probs is not None:
-        predicted = replace(predicted, values=read_probs(probs, known), kind="probs")
-
-    train_positives = None if train_counts is None else train_counts.positives
-    bands = label_bands(known.label_positives, train_positives, min_positives, known.groups)
-    decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
-    parts = parts_in_memory(ranked, predicted, known, decide, protocol=chosen)
-    figures = chosen.figures(parts, bands)
+    judged = judge(scores, truth, kind=kind, preds=preds, thresholds=thresholds, probs=probs, protocol=chosen)
+    known = judged.truth
+    bands = bands_of(known, train_counts, min_positives)
+    figures = chosen.figures(judged.parts, bands)
+    if intervals is not None:
+        if chosen is not MANYHOT:
+            raise UsageError(
+                f"intervals are of the protocol 'manyhot' only, not of {protocol!r}; leave one of them out"
+            )
+        weights = intervals.weights(read_sample_ids(sample_ids, known.num_samples))
+        figures = with_intervals(figures, replicate_figures(judged, weights, bands), intervals)
+    given = np.full(known.num_labels, 0.5) if judged.decide is None else thresholds
     return Evaluation(
         protocol=chosen.name,
         split=split,
@@ -91,21 +97,63 @@ def evaluate(
         num_labels=known.num_labels,
         figures=figures,
         baselines=baseline_figures(figures, known, bands, train_counts, chosen),
-        labels=label_figures(
-            parts, known.names, np.full(known.num_labels, 0.5) if decide is None else thresholds, chosen
-        ),
+        labels=label_figures(judged.parts, known.names, given, chosen),
     )
 
 
-def _check_lengths(truth: Truth, thresholds: Float[np.ndarray, " k"] | None, train_counts: LabelCounts | None) -> None:
-    if thresholds is not None and (thresholds.shape != (truth.num_labels,) or np.isnan(thresholds).any()):
-        raise ScoreError(
-            f"thresholds have shape {thresholds.shape}; give one for each of the {truth.num_labels:,} labels, "
-            "infinity for a label that is never predicted, and no NaN"
-        )
+def judge(
+    scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"],
+    truth: LabelSets | SparseTargets,
+    *,
+    kind: Kind,
+    preds: Bool[np.ndarray, "n l"] | Bool[Tensor, "n l"] | None,
+    thresholds: Float[np.ndarray, " k"] | None,
+    probs: Num[np.ndarray, "n l"] | Num[Tensor, "n l"] | None,
+    protocol: Protocol,
+) -> Judged:
+    """Return what the figures are made of; see `evaluate`."""
+    if kind not in ("logits", "probs"):
+        raise UsageError(f"kind is {kind!r}; say 'logits' or 'probs': manyhot does not guess")
+    known = read_truth(protocol.read_truth(truth))
+    check_thresholds(thresholds, known.num_labels)
+    scores, kind = protocol.read_scores(scores, kind)
+    ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
+    predicted = Predicted(values=ranked, kind=kind, is_half_positive=protocol.is_half_positive)
+    if probs is not None:
+        predicted = replace(predicted, values=read_probs(probs, known), kind="probs")
+    decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
+    rows = count_rows(ranked, predicted, known, decide=decide)
+    parts = Parts.of(rows, compare_samples(ranked, predicted, known, protocol=protocol))
+    return Judged(scores=ranked, predicted=predicted, truth=known, decide=decide, samples=rows.samples, parts=parts)
+
+
+def bands_of(truth: Truth, train_counts: LabelCounts | None, min_positives: int) -> Bands:
+    """Return over which labels macro figures are averaged as well.
+
+    Raises:
+        UsageError: If `min_positives` is below 1.
+        ScoreError: If the training counts are of another number of labels.
+    """
+    if min_positives < 1:
+        raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
     if train_counts is not None and len(train_counts.positives) != truth.num_labels:
         raise ScoreError(
             f"the training counts have {len(train_counts.positives):,} labels, the truth {truth.num_labels:,}"
+        )
+    train_positives = None if train_counts is None else train_counts.positives
+    return label_bands(truth.label_positives, train_positives, min_positives, truth.groups)
+
+
+def check_thresholds(thresholds: Float[np.ndarray, " k"] | None, num_labels: int) -> None:
+    """Check that there is one threshold for each label.
+
+    Raises:
+        ScoreError: If there is not, or one is NaN.
+    """
+    if thresholds is not None and (thresholds.shape != (num_labels,) or np.isnan(thresholds).any()):
+        raise ScoreError(
+            f"thresholds have shape {thresholds.shape}; give one for each of the {num_labels:,} labels, "
+            "infinity for a label that is never predicted, and no NaN"
         )
 
 
