@@ -12,12 +12,36 @@ import pytest
 
 from manyhot.errors import LabelError, StoreError
 from manyhot.files import sha256_of
-from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace
+from manyhot.labels import (
+    Csr,
+    Hierarchy,
+    LabelSets,
+    LabelSource,
+    LabelSpace,
+    count_cells,
+    expand_positives,
+    split_samples,
+)
 from manyhot.labels.building import write_store
+from manyhot.labels.cooccurrence import count_pairs, top_pairs
+from manyhot.labels.expansion import count_violations
+from manyhot.labels.imbalance import frequent_label_sets
+from manyhot.labels.split_report import report_split
 from manyhot.labels.storage import StoreBatch, check_store, open_store
 
 SPACE = LabelSpace(names=("ant", "bee", "cat"))
 Break = Callable[[Path], None]
+
+LOOPS: dict[str, Callable[[LabelSets], object]] = {
+    "counts": count_cells,
+    "pairs": count_pairs,
+    "top pairs": top_pairs,
+    "frequent sets": frequent_label_sets,
+    "split": lambda sets: split_samples(sets, (0.5, 0.5), seed=0),
+    "split report": lambda sets: report_split(sets, np.zeros(4, dtype=np.int64), (1.0,)),
+    "expansion": lambda sets: expand_positives(Hierarchy.of(SPACE), sets),
+    "violations": lambda sets: count_violations(Hierarchy.of(SPACE), sets),
+}
 
 
 @pytest.fixture
@@ -309,6 +333,26 @@ def test_taking_a_row_with_damaged_offsets_is_an_error(store: Path, offsets: lis
     array("indptr.npy", offsets, "<i8")(store)
     with pytest.raises(LabelError, match=r"the offsets of row [01] are damaged"):
         open_store(store).labels.take([3, 0, 1])
+
+
+@pytest.mark.parametrize("work", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            array("ids.npy", [0, 9, 1, 0, 1], "<u2"),
+            r"ids\.npy: in rows 0 to 3 a label id is 9, and there are 3 labels; ",
+        ),
+        (array("indptr.npy", [0, 9, 2, 3, 5], "<i8"), r"ids\.npy: in rows 0 to 3 the row offsets do not grow"),
+        (array("exception_ids.npy", [1, 7], "<u2"), r"exception_ids\.npy: in rows 0 to 3 a label id is 7"),
+    ],
+)
+def test_no_loop_over_a_store_leaves_its_labels(
+    store: Path, damage: Break, message: str, work: Callable[[LabelSets], object]
+):
+    damage(store)
+    with pytest.raises(StoreError, match=message):
+        work(open_store(store).labels)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -80,6 +80,7 @@ def count_pairs(sets: LabelSets, *, progress: Progress = ignore_progress) -> CoO
         )
     if sets.num_samples > np.iinfo(np.int32).max:
         raise LabelError(f"{sets.num_samples:,} rows are too many for counts of 32 bits; count the parts of the data")
+    sets.check_unread()
     triangle = np.zeros(num_labels * (num_labels + 1) // 2, dtype=np.int32)
     indptr, ids = sets.positives.indptr, sets.positives.ids
     ends, places = np.empty(num_labels, dtype=np.int64), np.empty(0, dtype=np.int64)
@@ -113,6 +114,7 @@ def top_pairs(sets: LabelSets, k: int = 100, *, progress: Progress = ignore_prog
 
     if k < 1:
         raise LabelError(f"{k} pairs were asked for; give at least 1")
+    sets.check_unread()
     num_labels, positives = sets.num_labels, sets.positives
     by_label = _rows_by_label(positives, num_labels)
     counts, partners = (np.zeros(num_labels, dtype=np.int64) for _ in range(2))

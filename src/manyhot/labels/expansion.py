@@ -41,6 +41,7 @@ def expand_positives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Confli
     [[1.0, 1.0], [0.0, 0.0]]
     """
     hierarchy.check_space(sets.space)
+    sets.check_unread()
     links = hierarchy.with_self(hierarchy.ancestors)
     positives, confidence = follow_positives(sets, links, sets.num_labels)
     if sets.exceptions is None:
@@ -101,6 +102,7 @@ def count_violations(hierarchy: Hierarchy, sets: LabelSets) -> Int64[np.ndarray,
     array([1])
     """
     hierarchy.check_space(sets.space)
+    sets.check_unread()
     found = np.zeros(hierarchy.ancestors.size, dtype=np.int64)
     unlisted = sets.unlisted_known()
     for source, meaning in enumerate(sets.sources):

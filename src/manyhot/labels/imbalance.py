@@ -46,6 +46,7 @@ def _distinct_rows(sets: LabelSets) -> tuple[Int64[np.ndarray, " s"], Int64[np.n
     """Return the first row of each distinct label set, and its number of rows."""
     from manyhot.labels import pair_kernels
 
+    sets.check_unread()
     indptr, ids = sets.positives.indptr, sets.positives.ids
     hashes = np.empty(sets.num_samples, dtype=np.uint64)
     rng = np.random.default_rng(0)

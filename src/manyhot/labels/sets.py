@@ -103,6 +103,11 @@ class LabelSets:
             object.__setattr__(sets, name, value)
         return sets
 
+    def check_unread(self) -> None:
+        """Check what was not read when a store was opened, before a loop over all of it: `Csr.check_unread`."""
+        for rows in filter(None, (self.positives, self.exceptions)):
+            rows.check_unread(self.num_labels)
+
     @staticmethod
     def from_names(
         rows: Sequence[Iterable[str]], space: LabelSpace | None = None, *, unlisted: Unlisted = "negative"
@@ -202,16 +207,15 @@ class LabelSets:
         shape: tuple[int, ...] = coo.shape or ()
         if len(shape) != 2 or shape[1] != len(space):
             raise LabelError(f"the matrix has shape {shape}; expected (samples, {len(space):,})")
-        num_samples = shape[0]
         rows, ids, values = coo.row, coo.col, coo.data
         strange = np.flatnonzero((values != 1) & (values != 0))
         if strange.size:
             raise LabelError(f"{strange.size:,} stored values are neither 1 nor 0; the first is {values[strange[0]]}")
         verified = values == 0
-        exceptions = Csr.from_pairs(rows[verified], ids[verified], num_samples) if unlisted == "unknown" else None
+        exceptions = Csr.from_pairs(rows[verified], ids[verified], shape[0]) if unlisted == "unknown" else None
         return LabelSets(
             space=space,
-            positives=Csr.from_pairs(rows[~verified], ids[~verified], num_samples),
+            positives=Csr.from_pairs(rows[~verified], ids[~verified], shape[0]),
             exceptions=exceptions if exceptions is not None and exceptions.size else None,
             sources=(LabelSource(unlisted=unlisted),),
         )

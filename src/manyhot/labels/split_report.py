@@ -90,6 +90,7 @@ def report_split(sets: LabelSets, part_of: Integer[np.ndarray, " n"], fractions:
     if part_of.shape != (sets.num_samples,):
         raise LabelError(f"parts have shape {part_of.shape} for {sets.num_samples:,} samples; give one part a sample")
     num_parts = len(fractions)
+    sets.check_unread()
     if part_of.size and not 0 <= int(part_of.min()) <= int(part_of.max()) < num_parts:
         raise LabelError(f"parts run from {part_of.min()} to {part_of.max()}; there are {num_parts} fractions")
     counts = np.zeros(num_parts * sets.num_labels, dtype=np.int64)

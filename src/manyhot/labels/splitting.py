@@ -57,6 +57,7 @@ def split_samples(
     array([0.5, 0.5])
     """
     shares = _check_fractions(fractions)
+    sets.check_unread()
     units = _single_units(sets) if groups is None else _grouped_units(sets, groups)
     part_of_unit = _assign(units, sets, shares, seed, exact=groups is None, progress=progress)
     return part_of_unit if units.unit_of is None else part_of_unit[units.unit_of]

@@ -45,9 +45,13 @@ def count_cells(sets: LabelSets) -> LabelCounts:
     Takes time and memory in the number of listed cells, and one byte a source and label where some cells are
     unknown; never a dense matrix.
 
+    Raises:
+        StoreError: If the labels are a memory map with damaged ids; names the file and the rows.
+
     >>> count_cells(LabelSets.from_names([["cat", "dog"], [], ["dog"]]))
     LabelCounts(positives=array([1, 2]), known=array([3, 3]))
     """
+    sets.check_unread()
     positives = _count(sets.positives.ids, sets.num_labels)
     if sets.is_complete:
         return LabelCounts(positives=positives, known=np.full(sets.num_labels, sets.num_samples, dtype=np.int64))

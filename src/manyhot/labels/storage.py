@@ -253,7 +253,8 @@ def _map_rows(folder: Path, manifest: StoreManifest, names: tuple[str, str], siz
         raise StoreError(
             f"{folder / names[0]}: row offsets run from {indptr[0]:,} to {indptr[-1]:,}; expected 0 to {size:,}; {MEND}"
         )
-    return Csr(indptr, _map(folder / names[1], files.id_dtype(manifest.num_labels), size))
+    ids = folder / names[1]
+    return Csr(indptr, _map(ids, files.id_dtype(manifest.num_labels), size), unread=ids)
 
 
 def _map(path: Path, dtype: "np.dtype[np.generic]", size: int) -> Shaped[np.ndarray, " size"]:
