@@ -1,22 +1,18 @@
 """The same labels under other ids: label sets over another space, matched by name."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
-from jaxtyping import Int64
 
 from manyhot.errors import LabelError
-from manyhot.labels.csr import Csr, narrow_ids
+from manyhot.labels.mapping import LabelMapping
 from manyhot.labels.sets import LabelSets
-from manyhot.labels.source import LabelSource
 from manyhot.labels.space import LabelSpace
 
 
 def align_sets(sets: LabelSets, space: LabelSpace) -> LabelSets:
     """Return label sets over another label space, matched by name.
 
-    A label that the sets' own space lacks was not annotated there: its cells are unknown.
+    A label that the sets' own space lacks was not annotated there: its cells are unknown. Where labels may be lost, say
+    so with a mapping of your own: `LabelMapping.by_name` leaves out what only one side has.
 
     Raises:
         LabelError: If the sets' space holds a label that the other lacks.
@@ -33,16 +29,7 @@ def align_sets(sets: LabelSets, space: LabelSpace) -> LabelSets:
         raise LabelError(
             f"{len(strange):,} labels are not in the label space, the first is {strange[0]!r}; add them, or map them"
         )
-    target = np.array(space.ids_of(sets.space.names), dtype=np.int64)
-    positives, order = _renumbered(sets.positives, target)
-    return LabelSets(
-        space=space,
-        positives=positives,
-        exceptions=None if sets.exceptions is None else _renumbered(sets.exceptions, target)[0],
-        sources=tuple(_renumbered_source(source, target, len(space)) for source in sets.sources),
-        source_ids=sets.source_ids,
-        confidence=None if sets.confidence is None else sets.confidence[order],
-    )
+    return LabelMapping.by_name(space, sets.space).to_coarse(sets)
 
 
 def union_of(spaces: Sequence[LabelSpace]) -> LabelSpace:
@@ -78,16 +65,3 @@ def union_of(spaces: Sequence[LabelSpace]) -> LabelSpace:
         if any(space.parents is not None for space in spaces)
         else None,
     )
-
-
-def _renumbered(rows: Csr, target: Int64[np.ndarray, " l"]) -> tuple[Csr, Int64[np.ndarray, " p"]]:
-    ids, row_ids = target[rows.ids], rows.row_ids()
-    order = np.lexsort((ids, row_ids))
-    return Csr(rows.indptr, narrow_ids(ids[order])), order
-
-
-def _renumbered_source(source: LabelSource, target: Int64[np.ndarray, " l"], num_labels: int) -> LabelSource:
-    if source.annotated is None and len(target) == num_labels:
-        return source
-    annotated = range(len(target)) if source.annotated is None else source.annotated
-    return replace(source, annotated=tuple(sorted(int(target[label]) for label in annotated)))
