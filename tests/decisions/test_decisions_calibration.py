@@ -179,3 +179,14 @@ def test_no_sample_is_refused():
 def test_rows_that_disagree_are_refused():
     with pytest.raises(ScoreError, match=r"shape \(2, 3\).*4 samples × 3 labels"):
         fit_calibration(np.zeros((2, 3)), sets_of(np.zeros((4, 3))))
+
+
+def test_label_far_from_all_others_does_not_stop_the_search():
+    # A frequent label beside many rare ones: from the common start its curve is flat, and Newton's step has no bound.
+    rng = np.random.default_rng(3)
+    log_odds = rng.normal(-9.0, 3.5, size=(2_000, 60))
+    log_odds[:, 0] += 8.0
+    matrix = (rng.random(log_odds.shape) < expit(log_odds)).astype(np.float64)
+    calibration = fit_calibration(2.0 * log_odds + 1.0, sets_of(matrix))
+    assert calibration.scale == pytest.approx(0.5, abs=0.05)
+    assert np.abs(calibration.offsets).max() < 1.0

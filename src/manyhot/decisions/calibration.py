@@ -18,6 +18,8 @@ from manyhot.labels import LabelSets
 
 _MAX_STEPS = 50
 _TOLERANCE = 1e-5
+# Farther from the maximum the likelihood is no parabola, and the variance of the offsets cannot be read off it.
+_SETTLED = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +107,7 @@ def calibrate(cells: Cells) -> Calibration:
         parameters, moments = posterior.walk(parameters, moments, step, variance)
         if step.largest < _TOLERANCE:
             break
-        variance = offset_variance(parameters, moments, variance)
+        if step.largest < _SETTLED:
+            variance = offset_variance(parameters, moments, variance)
     scale = parameters.scale / posterior.spread
     return Calibration(scale=scale, shift=parameters.shift - scale * posterior.centre, offsets=parameters.offsets)

@@ -16,6 +16,9 @@ SMALLEST_SCALE = 1e-3
 _MAX_HALVINGS = 12
 _MAX_ROUNDS = 1_000
 _SMALLEST_VARIANCE, _LARGEST_VARIANCE = 1e-4, 100.0
+# An offset moves by no more than this in one step. Where the curve is flat Newton's step is boundless, and one such label
+# would hold the step of all others back.
+_LONGEST_STEP = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,6 +162,7 @@ class Posterior:
             scale = SMALLEST_SCALE - parameters.scale
             shift = (gradient[1] - hessian[1, 0] * scale) / hessian[1, 1]
         offsets = (gain - coupling[0] * scale - coupling[1] * shift) / curvature
+        offsets = np.clip(offsets, -_LONGEST_STEP, _LONGEST_STEP)
         return Parameters(scale=float(scale), shift=float(shift), offsets=offsets)
 
     def walk(
