@@ -52,8 +52,9 @@ class Predicted:
     @property
     def half(self) -> float:
         """The least value that is predicted at one half: the sigmoid of 0 is 0.5."""
-        value = 0.5 if self.kind == "probs" else 0.0
-        return value if self.is_half_positive else float(np.nextafter(value, 1.0))
+        value = self.values.dtype.type(0.5 if self.kind == "probs" else 0.0)
+        # The next number of the same type: in float32 that of float64 would be one half again.
+        return float(value if self.is_half_positive else np.nextafter(value, value + 1))
 
 
 def sigmoid(logits: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:

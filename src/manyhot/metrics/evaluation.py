@@ -122,7 +122,7 @@ def judge(
     if probs is not None:
         predicted = replace(predicted, values=read_probs(probs, known), kind="probs")
     decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
-    rows = count_rows(ranked, predicted, known, decide=decide)
+    rows = count_rows(ranked, predicted, known, decide=decide, row_values=protocol.row_values)
     parts = Parts.of(rows, compare_samples(ranked, predicted, known, protocol=protocol))
     return Judged(scores=ranked, predicted=predicted, truth=known, decide=decide, samples=rows.samples, parts=parts)
 

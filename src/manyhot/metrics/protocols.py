@@ -16,6 +16,7 @@ from torch import Tensor
 from manyhot.errors import UsageError, did_you_mean
 from manyhot.labels import Hierarchy, LabelSets, expand_positives
 from manyhot.metrics.bands import Bands, macro_figures
+from manyhot.metrics.counts import divide
 from manyhot.metrics.curves import average_precision
 from manyhot.metrics.decided import figures_of_counts
 from manyhot.metrics.figures import Figure, ratio_figure
@@ -28,7 +29,9 @@ from manyhot.metrics.protocols_zeroed import (
     zeroed_rankings,
     zeroed_samples,
 )
+from manyhot.metrics.ranking import RowRanks, ranking_values
 from manyhot.metrics.ranks import PositiveRanks
+from manyhot.metrics.rows import RowValues, Values
 from manyhot.metrics.scores import Kind
 from manyhot.metrics.truth import Truth
 from manyhot.targets import SparseTargets
@@ -54,6 +57,7 @@ class Protocol:
         decided: Those of a decision, with a suffix after each name.
         columns: What it says of each label, from what `manyhot` says; NaN for what it does not define.
         label_precision: The average precision of each label, from the ranks of its positives.
+        row_values: What the order of a sample's labels gives.
         read_scores: What it makes of the scores before they are ranked.
         read_truth: What it makes of the labels.
         is_half_positive: Whether a probability of exactly one half is predicted `_at_half`.
@@ -65,6 +69,7 @@ class Protocol:
     decided: DecisionFigures
     columns: Callable[[Columns], Columns]
     label_precision: LabelPrecision = lambda ranks, _scores, _truth: average_precision(ranks)
+    row_values: RowValues = ranking_values
     read_scores: Callable[[Matrix, Kind], tuple[Matrix, Kind]] = lambda scores, kind: (scores, kind)
     read_truth: Callable[[Labels], Labels] = lambda truth: truth
     is_half_positive: bool = True
@@ -124,6 +129,14 @@ def _sigmoids(scores: Matrix, kind: Kind) -> tuple[Matrix, Kind]:
     # W: torch does not take arrays that cannot be written, such as memory maps.
     tensor = scores if isinstance(scores, Tensor) else torch.from_numpy(np.require(scores, requirements="W"))
     return torch.sigmoid(tensor), "probs"
+
+
+def _values_by_position(ranks: RowRanks) -> Values:
+    positives = ranks.positives
+    # Of tied labels the higher id stands first; each pair of positives is counted once, and is no error.
+    above = ranks.cells_above + ranks.cells_at_or_above - 1 - ranks.places
+    wrong = ranks.sum_rows(above.astype(np.float64)) - positives * (positives - 1) / 2
+    return ranking_values(ranks) | {"ranking_loss": divide(wrong, positives * (ranks.known - positives))}
 
 
 def _precision_figures(parts: Parts, bands: Bands) -> dict[str, Figure]:
@@ -201,6 +214,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
         figures=_torchmetrics_figures,
         decided=zeroed_decisions,
         columns=_all_zeroed,
+        row_values=_values_by_position,
         read_scores=_sigmoids,
         is_half_positive=False,
     ),

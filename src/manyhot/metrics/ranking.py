@@ -22,6 +22,7 @@ class RowRanks:
         offsets: Row `i` owns the entries `offsets[i]:offsets[i + 1]`.
         known: Known cells of each row.
         cells_at_or_above: Known cells of the row with s ≥ the positive's.
+        cells_above: Those with s > the positive's.
         positives_at_or_above: Positives among them.
         places: Place from 0 when the best label stands first, and of tied labels the lowest id.
     """
@@ -29,6 +30,7 @@ class RowRanks:
     offsets: Int64[np.ndarray, " offsets"]
     known: Int64[np.ndarray, " n"]
     cells_at_or_above: Int64[np.ndarray, " p"]
+    cells_above: Int64[np.ndarray, " p"]
     positives_at_or_above: Int64[np.ndarray, " p"]
     places: Int64[np.ndarray, " p"]
 
@@ -65,6 +67,7 @@ def rank_by_row(scores: Float[np.ndarray, "n l"], truth: Truth) -> RowRanks:
         offsets=truth.positives.indptr.astype(np.int64),
         known=truth.row_known,
         cells_at_or_above=at_or_above,
+        cells_above=above,
         positives_at_or_above=_positives_at_or_above(at_or_above, truth),
         places=above + before,
     )

@@ -1,6 +1,6 @@
 """What whole rows give on their own: values of each sample and counts of decisions; those of batches add up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,11 @@ from jaxtyping import Float, Float64, Int64
 from manyhot.metrics.calibration import Predicted, proper_scores
 from manyhot.metrics.counts import Confusion, Decide, DecisionCounts, count_decisions, decide_above, decide_best
 from manyhot.metrics.decided import sample_values
-from manyhot.metrics.ranking import rank_by_row, ranking_values
+from manyhot.metrics.ranking import RowRanks, rank_by_row, ranking_values
 from manyhot.metrics.truth import Truth
 
 Values = dict[str, Float64[np.ndarray, " n"]]
+RowValues = Callable[[RowRanks], Values]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +94,7 @@ def count_rows(
     truth: Truth,
     *,
     decide: Decide | None = None,
+    row_values: RowValues = ranking_values,
 ) -> RowPart:
     """Return what the rows give: every figure that does not compare samples with each other.
 
@@ -101,6 +103,7 @@ def count_rows(
         predicted: What gives the probabilities.
         truth: The labels of the same samples.
         decide: The decision, if there is one.
+        row_values: What the order of a row's labels gives.
     """
     half = count_at_half(predicted, truth)
     decided = None if decide is None else count_decisions(decide, truth)
@@ -109,7 +112,7 @@ def count_rows(
         known=truth.row_known,
         squared_error=squares,
         surprise=losses,
-        ranking=ranking_values(rank_by_row(scores, truth)),
+        ranking=row_values(rank_by_row(scores, truth)),
         half=sample_values(half.rows),
         decided={} if decided is None else sample_values(decided.rows),
     )

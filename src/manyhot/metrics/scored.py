@@ -28,10 +28,11 @@ def parts_in_memory(
         predicted: What gives the probabilities.
         truth: The labels of the same samples.
         decide: The decision, if there is one.
-        protocol: How the average precision of a label is taken.
+        protocol: How labels and rows are judged from their ranks.
     """
     labels = compare_samples(scores, predicted, truth, protocol=protocol)
-    return Parts.of(count_rows(scores, predicted, truth, decide=decide), labels)
+    rows = count_rows(scores, predicted, truth, decide=decide, row_values=protocol.row_values)
+    return Parts.of(rows, labels)
 
 
 def compare_samples(
