@@ -71,6 +71,8 @@ def concat_columns(columns: Sequence[Column]) -> Column:
         return columns[0]
     typed = [column for column in columns if isinstance(column, ArrowColumn)]
     others = [column for column in columns if not isinstance(column, ArrowColumn)]
+    if not others and len({column.array.type for column in typed}) == 1:
+        return ArrowColumn(pa.concat_arrays([column.array for column in typed]))
     for kind, fits in (
         (pa.large_string(), [column.is_text for column in typed]),
         (pa.large_list(pa.large_string()), [column.is_text_list for column in typed]),

@@ -5,6 +5,9 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
 
+CUTTING = frozenset({"unreadable-file", "unpacked-size", "encoding", "csv-syntax"})
+"""Faults after which the rest of a file is not read."""
+
 MAX_EXAMPLES = 5
 MAX_QUOTED = 120
 
@@ -71,6 +74,11 @@ class FindingLog:
     def has_errors(self) -> bool:
         """Whether an error was added."""
         return any(severity == "error" for severity, _, _ in self._counts)
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a file was not read to its end."""
+        return any(name in CUTTING for _, name, _ in self._counts)
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what was added: errors, then warnings, then infos, each in the order of their first occurrence."""

@@ -41,7 +41,8 @@ Kinds: TypeAlias = dict[str, Counter[pa.DataType | None]]
 
 def open_json_lines(path: Path, findings: FindingLog) -> Table | None:
     """Return the table of a file with a JSON object a line, or None where no line is one; other lines are left out."""
-    return concatenated(list(read_json_lines(path, findings)))
+    tables = list(read_json_lines(path, findings))
+    return None if findings.is_cut_short else concatenated(tables)
 
 
 def read_json_lines(path: Path, findings: FindingLog) -> Iterator[Table]:

@@ -62,9 +62,13 @@ def concatenated(tables: Sequence[Table]) -> Table | None:
         return tables[0] if tables else None
     starts = list(accumulate((table.num_rows for table in tables), initial=0))
 
+    # Not the lists of names: there may be 100,000 of them.
+    named = [(table, frozenset(table.names)) for table in tables]
+
     def column(name: str) -> Column:
         absent: list[object] = [None]
-        return concat_columns([t.column(name) if name in t.names else absent * t.num_rows for t in tables])
+        parts = [t.column(name) if name in known else absent * t.num_rows for t, known in named]
+        return concat_columns(parts)
 
     def place(row: int) -> str:
         number = bisect_right(starts, row) - 1
