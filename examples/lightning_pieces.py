@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
 from manyhot.labels import count_cells, log_odds
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.models.build import build_model
 from manyhot.models.initialisation import initialise_head
 from manyhot.models.spec import LinearHeadSpec, ModelSpec, Preprocessing
@@ -55,7 +55,7 @@ if __name__ == "__main__":
 
     module = MultiLabelModule(
         model,
-        BinaryCrossEntropy(),
+        BCEWithLogitsLoss(),
         optimisation=OptimisationSettings(lr=3e-3, total_steps=EPOCHS * len(train), warmup_steps=5),
         validation_truth=manifest.labels,
     )

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from manyhot.labels import LabelSets, LabelSpace, count_cells, log_odds, split_samples
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.metrics import evaluate
 from manyhot.targets import SparseTargets
 
@@ -27,7 +27,7 @@ head = nn.Linear(128, sets.num_labels)
 with torch.no_grad():
     head.bias.copy_(torch.from_numpy(log_odds(count_cells(sets.take(train)))))
 model = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), head)
-loss_of = BinaryCrossEntropy()
+loss_of = BCEWithLogitsLoss()
 optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
 for epoch in range(15):

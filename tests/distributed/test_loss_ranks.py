@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.targets import SparseTargets
 
 TIMEOUT_S = 240
@@ -52,14 +52,14 @@ def run_rank(folder: Path, rank: int) -> None:
     results = {}
     for reduction in REDUCTIONS:
         model = DistributedDataParallel(new_head())
-        value = BinaryCrossEntropy(reduction=reduction)(model(features[rows]), targets)
+        value = BCEWithLogitsLoss(reduction=reduction)(model(features[rows]), targets)
         value.backward()
         gradients = [parameter.grad for parameter in model.parameters()]
         results[reduction] = {"value": value.detach(), "gradients": gradients}
     if rank == 0:
         # Only this rank evaluates: without gradients nothing is exchanged, and so nobody is waited for.
         with torch.no_grad():
-            results["alone"] = BinaryCrossEntropy()(new_head()(features[rows]), targets)
+            results["alone"] = BCEWithLogitsLoss()(new_head()(features[rows]), targets)
     torch.save(results, folder / f"rank{rank}.pt")
     distributed.barrier()
     distributed.destroy_process_group()
@@ -95,7 +95,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
 def test_ranks_together_take_the_step_of_one_process(ranks: list[dict], reduction: str):
     features, dense = global_batch()
     head = new_head()
-    expected = BinaryCrossEntropy(reduction=reduction)(head(features), SparseTargets.from_dense(dense))
+    expected = BCEWithLogitsLoss(reduction=reduction)(head(features), SparseTargets.from_dense(dense))
     expected.backward()
     results = [rank[reduction] for rank in ranks]
     torch.testing.assert_close(torch.stack([result["value"] for result in results]).mean(), expected.detach())
@@ -109,7 +109,7 @@ def test_a_mean_of_the_ranks_own_means_would_be_wrong(ranks: list[dict]):
     features, dense = global_batch()
     known = [int((~dense[rows].isnan()).sum()) for rows in ROWS_OF_RANK]
     means = [
-        BinaryCrossEntropy()(new_head()(features[rows]), SparseTargets.from_dense(dense[rows])).item()
+        BCEWithLogitsLoss()(new_head()(features[rows]), SparseTargets.from_dense(dense[rows])).item()
         for rows in ROWS_OF_RANK
     ]
     assert known[0] > 2 * known[1]
@@ -120,7 +120,7 @@ def test_a_mean_of_the_ranks_own_means_would_be_wrong(ranks: list[dict]):
 def test_a_rank_that_evaluates_alone_waits_for_nobody(ranks: list[dict]):
     features, dense = global_batch()
     rows = ROWS_OF_RANK[0]
-    expected = BinaryCrossEntropy()(new_head()(features[rows]), SparseTargets.from_dense(dense[rows]))
+    expected = BCEWithLogitsLoss()(new_head()(features[rows]), SparseTargets.from_dense(dense[rows]))
     torch.testing.assert_close(ranks[0]["alone"], expected.detach())
 
 

@@ -9,8 +9,7 @@ from torch.nn import functional
 from manyhot.errors import TargetError, UsageError
 from manyhot.labels import Csr, LabelCounts, LabelSets, LabelSpace, count_cells
 from manyhot.losses import (
-    BinaryCrossEntropy,
-    binary_cross_entropy_cells,
+    BCEWithLogitsLoss,
     binary_cross_entropy_with_logits,
     pos_weight_from_counts,
 )
@@ -59,7 +58,7 @@ def test_verified_negatives_count_where_unlisted_cells_are_unknown():
     sets = LabelSets.from_lists([[0]], LabelSpace(names=("a", "b", "c")), exceptions=[[1]], unlisted="unknown")
     logits = torch.tensor([[1.0, 2.0, 3.0]])
     expected = (functional.softplus(torch.tensor(-1.0)) + functional.softplus(torch.tensor(2.0))) / 2
-    torch.testing.assert_close(BinaryCrossEntropy()(logits, SparseTargets.from_label_sets(sets)), expected)
+    torch.testing.assert_close(BCEWithLogitsLoss()(logits, SparseTargets.from_label_sets(sets)), expected)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -81,7 +80,7 @@ def test_confidences_are_soft_targets(weighted: bool):
 def test_a_cell_keeps_its_digits_however_sure_the_model_is(size: float):
     # The losses of right cells are tiny, those of wrong ones large; neither may drown the other.
     logits = torch.tensor([[size, size, -size, -size]])
-    cells = binary_cross_entropy_cells(logits, SparseTargets.from_lists([[0, 2]], num_labels=4))
+    cells = BCEWithLogitsLoss(reduction="none")(logits, SparseTargets.from_lists([[0, 2]], num_labels=4))
     exact = np.longdouble(np.float32(size))
     right, wrong = np.log1p(np.exp(-exact)), exact + np.log1p(np.exp(-exact))
     expected = torch.tensor([[float(right), float(wrong), float(wrong), float(right)]], dtype=torch.float64)
@@ -118,13 +117,13 @@ def test_float32_is_near_the_float64_reference(weighted: bool):
 def test_the_module_and_the_function_agree():
     logits, dense, weights = batch(5, 7)
     targets = SparseTargets.from_dense(dense)
-    module = BinaryCrossEntropy(weights, reduction="sum")
+    module = BCEWithLogitsLoss(weights, reduction="sum")
     expected = binary_cross_entropy_with_logits(logits, targets, pos_weight=weights.float(), reduction="sum")
     assert torch.equal(module(logits, targets), expected)
 
 
 def test_weights_move_with_the_module_and_are_not_saved():
-    module = BinaryCrossEntropy(torch.tensor([1.0, 2.0]))
+    module = BCEWithLogitsLoss(torch.tensor([1.0, 2.0]))
     assert module.state_dict() == {}
     assert module.to("meta").pos_weight is not None
     assert module.pos_weight is not None
@@ -134,19 +133,19 @@ def test_weights_move_with_the_module_and_are_not_saved():
 @pytest.mark.parametrize("weight", [-1.0, NAN, float("inf")])
 def test_a_weight_that_is_no_weight_is_refused(weight: float):
     with pytest.raises(TargetError, match="a pos_weight is negative or not finite"):
-        BinaryCrossEntropy(torch.tensor([1.0, weight]))
+        BCEWithLogitsLoss(torch.tensor([1.0, weight]))
 
 
 def test_weights_of_another_number_of_labels_are_refused(without_shape_checks: None):
-    with pytest.raises(TargetError, match=r"pos_weight has shape \(2,\) for 3 labels; give one weight a label"):
-        BinaryCrossEntropy(torch.ones(2))(torch.zeros(1, 3), SparseTargets.from_lists([[0]], num_labels=3))
+    with pytest.raises(TargetError, match="weights of 2 labels for 3; give one weight a label"):
+        BCEWithLogitsLoss(torch.ones(2))(torch.zeros(1, 3), SparseTargets.from_lists([[0]], num_labels=3))
 
 
 def test_an_unknown_reduction_is_answered_with_the_nearest(without_shape_checks: None):
     with pytest.raises(
-        UsageError, match=r"'samples_mean' is none of mean, sample_mean, sum; did you mean 'sample_mean'"
+        UsageError, match=r"'samples_mean' is none of mean, sample_mean, sum, none; did you mean 'sample_mean'"
     ):
-        BinaryCrossEntropy(reduction="samples_mean")
+        BCEWithLogitsLoss(reduction="samples_mean")
 
 
 def test_weights_from_counts_balance_positives_and_negatives():
@@ -169,7 +168,7 @@ def test_the_largest_weight_is_a_number_from_one(maximum: float):
 def test_weighted_training_of_a_constant_settles_where_the_weight_says():
     # One logit a label, fitted by hand: sigmoid(z) = w P / (w P + N), so that weights from counts end at one half.
     sets = LabelSets.from_lists([[0], *[[]] * 9], LabelSpace(names=("a",)))
-    loss = BinaryCrossEntropy(pos_weight_from_counts(count_cells(sets)))
+    loss = BCEWithLogitsLoss(pos_weight_from_counts(count_cells(sets)))
     bias = torch.zeros(1, requires_grad=True)
     loss(bias.expand(10, 1), SparseTargets.from_label_sets(sets)).backward()
     assert bias.grad is not None
@@ -180,7 +179,7 @@ def test_weighted_training_of_a_constant_settles_where_the_weight_says():
 @pytest.mark.usefixtures("without_shape_checks")
 def test_compiled_code_has_the_same_loss():
     torch.compiler.reset()
-    compiled = torch.compile(BinaryCrossEntropy(), fullgraph=True)
+    compiled = torch.compile(BCEWithLogitsLoss(), fullgraph=True)
     for seed in range(3):
         logits, dense, _ = batch(17, 41, seed=seed)
         targets = SparseTargets.from_dense(dense)

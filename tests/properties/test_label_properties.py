@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from manyhot.labels import Csr, LabelSets, LabelSpace, count_cells, split_samples
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.targets import SparseTargets
 
 # No deadline: the first example may wait for numba or torch.
@@ -69,7 +69,7 @@ def test_the_loss_is_the_mean_of_the_known_cells(matrix: np.ndarray, seed: int):
     logits = 5 * torch.randn(dense.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     known = ~dense.isnan()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[known], dense[known], reduction="sum")
-    value = BinaryCrossEntropy()(logits, SparseTargets.from_dense(dense))
+    value = BCEWithLogitsLoss()(logits, SparseTargets.from_dense(dense))
     torch.testing.assert_close(value, expected / known.sum().clamp(min=1), rtol=1e-12, atol=0)
 
 

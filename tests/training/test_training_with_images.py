@@ -16,7 +16,7 @@ from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
 from manyhot.errors import StoppedError
 from manyhot.labels import LabelSets, LabelSpace
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.models.build import build_model
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec, Preprocessing
@@ -70,7 +70,7 @@ def train(manifest: Manifest, folder: Path, *, stop: bool = False) -> Classifier
     )
     module = MultiLabelModule(
         model,
-        BinaryCrossEntropy(),
+        BCEWithLogitsLoss(),
         optimisation=OptimisationSettings(lr=1e-3, total_steps=3 * len(data.train_dataloader())),
         validation_truth=manifest.labels,
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from manyhot.labels import LabelSets, LabelSpace
-from manyhot.losses import BinaryCrossEntropy
+from manyhot.losses import BCEWithLogitsLoss
 from manyhot.targets import SparseTargets
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.module import MultiLabelModule
@@ -122,7 +122,7 @@ def tiny_model() -> nn.Module:
 def tiny_module(*, epochs: int = 3, lr: float = 0.01, score: Any = None, steps_per_epoch: int = 6) -> MultiLabelModule:
     return MultiLabelModule(
         tiny_model(),
-        BinaryCrossEntropy(),
+        BCEWithLogitsLoss(),
         optimisation=OptimisationSettings(lr=lr, total_steps=epochs * steps_per_epoch, warmup_steps=2),
         validation_truth=truth(),
         score=score,

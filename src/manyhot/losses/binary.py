@@ -1,32 +1,96 @@
 """Binary cross-entropy of logits against sparse targets: each cell is a yes-or-no question of its own.
 
-A cell's loss is softplus(z) where it is negative and softplus(-z) where it is positive. All cells are computed as
-negatives in one pass and the few positives overwritten, so that no dense target is built, and nothing large is added
-only to be subtracted again: the loss keeps its digits when the model is sure.
+A cell's loss is softplus(z) where it is negative and softplus(-z) where it is positive.
 """
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch import Tensor
 
-from manyhot.errors import TargetError, UsageError
+from manyhot.errors import UsageError
 from manyhot.labels import LabelCounts
-from manyhot.losses.interface import Reduction, check_reduction, reduce_cells
-from manyhot.targets import SparseTargets
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_loss, checked_weights, softplus
+from manyhot.losses.interface import Reduction, Targets
+from manyhot.losses.unknown import Unknown
 
-# Above it softplus(z) is z. torch's default of 20 is off by 2e-9, which float64 can tell.
-SOFTPLUS_THRESHOLD = 40.0
+
+class BCEWithLogitsLoss(CellLoss):
+    """Binary cross-entropy with logits, the value of `torch.nn.BCEWithLogitsLoss` where every cell is known.
+
+    The model must not end in a sigmoid: the loss contains it.
+
+    Args:
+        pos_weight: How much more a positive of each label counts; 1 if not given. It is not saved with the weights.
+        label_weight: How much all cells of each label count.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
+        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
+        reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, `none`.
+
+    Raises:
+        TargetError: If a weight is negative or not finite.
+
+    >>> loss = BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 3.0]))
+    >>> loss(torch.zeros(2, 2), torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor(1.0397)
+    """
+
+    pos_weight: Float32[Tensor, " l"] | None
+
+    def __init__(
+        self,
+        pos_weight: Float[Tensor, " l"] | None = None,
+        *,
+        label_weight: Float[Tensor, " l"] | None = None,
+        label_smoothing: float = 0.0,
+        unknown: Unknown = "ignore",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(
+            label_weight=label_weight, label_smoothing=label_smoothing, unknown=unknown, reduction=reduction
+        )
+        self.register_buffer("pos_weight", checked_weights(pos_weight, "pos_weight"), persistent=False)
+
+    def curves(self) -> Curves:
+        """Return pos_weight · softplus(-z) and softplus(z)."""
+        return binary_curves(self.pos_weight)
+
+    def extra_repr(self) -> str:
+        """Return the settings for `repr`."""
+        return f"reduction={self.reduction!r}, weighted={self.pos_weight is not None}"
+
+
+class MultiLabelSoftMarginLoss(BCEWithLogitsLoss):
+    """`torch.nn.MultiLabelSoftMarginLoss` from sparse targets: binary cross-entropy with logits under its other name.
+
+    Args:
+        weight: How much all cells of each label count.
+        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
+        reduction: As in `BCEWithLogitsLoss`.
+
+    >>> MultiLabelSoftMarginLoss()(torch.zeros(2, 3), torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+    tensor(0.6931)
+    """
+
+    def __init__(
+        self,
+        weight: Float[Tensor, " l"] | None = None,
+        *,
+        unknown: Unknown = "ignore",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(label_weight=weight, unknown=unknown, reduction=reduction)
 
 
 def binary_cross_entropy_with_logits(
     logits: Float[Tensor, "n l"],
-    targets: SparseTargets,
+    targets: Targets,
     *,
     pos_weight: Float[Tensor, " l"] | None = None,
+    weights: CellWeights | None = None,
+    label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the binary cross-entropy of a batch over its known cells, in float32 at least.
 
     Equals `torch.nn.functional.binary_cross_entropy_with_logits` where every cell is known. The model must not end in
@@ -34,79 +98,57 @@ def binary_cross_entropy_with_logits(
 
     Args:
         logits: Raw outputs; half precision is computed in float32.
-        targets: Positives, with their confidence as soft targets where they have any, and unknown cells.
+        targets: Positives, with their confidence as soft targets where they have any, and unknown cells; or a dense
+            matrix.
         pos_weight: How much more a positive of each label counts; 1 if not given.
-        reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), or `sum`.
+        weights: Of labels, samples and cells.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
+        reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, `none`.
 
     Raises:
-        TargetError: If logits, targets and pos_weight do not fit together.
+        TargetError: If logits, targets and weights do not fit together.
 
-    >>> targets = SparseTargets.from_lists([[0], []], num_labels=2)
-    >>> binary_cross_entropy_with_logits(torch.zeros(2, 2), targets)
+    >>> binary_cross_entropy_with_logits(torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
     tensor(0.6931)
     """
-    cells = binary_cross_entropy_cells(logits, targets, pos_weight=pos_weight)
-    return reduce_cells(cells, targets.known_mask(), reduction=reduction)
+    return cell_loss(
+        binary_curves(pos_weight),
+        logits,
+        targets,
+        weights=weights,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
 
 
-def binary_cross_entropy_cells(
-    logits: Float[Tensor, "n l"], targets: SparseTargets, *, pos_weight: Float[Tensor, " l"] | None = None
-) -> Float[Tensor, "n l"]:
-    """Return the binary cross-entropy of each cell; unknown cells are computed as negatives, to be left out later.
+def multilabel_soft_margin_loss(
+    logits: Float[Tensor, "n l"],
+    targets: Targets,
+    *,
+    weight: Float[Tensor, " l"] | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
+    """Return what `torch.nn.functional.multilabel_soft_margin_loss` does: binary cross-entropy with logits.
 
-    Takes 4 bytes a cell. For arguments and errors see `binary_cross_entropy_with_logits`.
-
-    >>> targets = SparseTargets.from_lists([[0]], num_labels=2)
-    >>> binary_cross_entropy_cells(torch.tensor([[0.0, 100.0]]), targets, pos_weight=torch.tensor([3.0, 3.0]))
-    tensor([[  2.0794, 100.0000]])
+    >>> multilabel_soft_margin_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
     """
-    targets.check_matches(logits)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    rows, ids = targets.row_ids(), targets.label_ids.long()
-    positives = logits[rows, ids]
-    losses = softplus(-positives, threshold=SOFTPLUS_THRESHOLD)
-    if pos_weight is not None:
-        _check_pos_weight(pos_weight, targets)
-        losses = losses * pos_weight.to(losses.dtype)[ids]
-    if targets.values is not None:
-        confidence = targets.values.to(losses.dtype)
-        losses = confidence * losses + (1 - confidence) * softplus(positives, threshold=SOFTPLUS_THRESHOLD)
-    return softplus(logits, threshold=SOFTPLUS_THRESHOLD).index_put_((rows, ids), losses)
+    return cell_loss(binary_curves(), logits, targets, weights=CellWeights(label=weight), reduction=reduction)
 
 
-class BinaryCrossEntropy(nn.Module):
-    """Binary cross-entropy with logits, as a module that keeps its `pos_weight` on the model's device.
+def binary_curves(pos_weight: Float[Tensor, " l"] | None = None) -> Curves:
+    """Return pos_weight · softplus(-z) for positives and softplus(z) for negatives.
 
-    Args:
-        pos_weight: How much more a positive of each label counts; 1 if not given. It is not saved with the weights.
-        reduction: As in `binary_cross_entropy_with_logits`.
-
-    Raises:
-        TargetError: If a weight is negative or not finite.
-
-    >>> loss = BinaryCrossEntropy(pos_weight=torch.tensor([1.0, 3.0]))
-    >>> loss(torch.zeros(2, 2), SparseTargets.from_lists([[1], []], num_labels=2))
-    tensor(1.0397)
+    >>> cell_loss(binary_curves(), torch.zeros(1, 1), torch.ones(1, 1))
+    tensor(0.6931)
     """
 
-    pos_weight: Float32[Tensor, " l"] | None
+    def positive(logits: Tensor, labels: LabelIndex) -> Tensor:
+        losses = softplus(-logits)
+        return losses if pos_weight is None else losses * pos_weight.to(losses.dtype)[labels]
 
-    def __init__(self, pos_weight: Float[Tensor, " l"] | None = None, *, reduction: Reduction = "mean") -> None:
-        super().__init__()
-        check_reduction(reduction)
-        if pos_weight is not None and not bool((torch.isfinite(pos_weight) & (pos_weight >= 0)).all()):
-            raise TargetError("a pos_weight is negative or not finite; give one number from 0 for each label")
-        self.reduction: Reduction = reduction
-        weight = None if pos_weight is None else pos_weight.detach().float()
-        self.register_buffer("pos_weight", weight, persistent=False)
-
-    def forward(self, logits: Float[Tensor, "n l"], targets: SparseTargets) -> Float[Tensor, ""]:
-        """Return the loss of a batch."""
-        return binary_cross_entropy_with_logits(logits, targets, pos_weight=self.pos_weight, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """Return the settings for `repr`."""
-        return f"reduction={self.reduction!r}, weighted={self.pos_weight is not None}"
+    num_labels = None if pos_weight is None else len(pos_weight)
+    return Curves(positive, lambda logits, _: softplus(logits), num_labels)
 
 
 def pos_weight_from_counts(counts: LabelCounts, *, maximum: float = 100.0) -> Float32[Tensor, " l"]:
@@ -128,10 +170,3 @@ def pos_weight_from_counts(counts: LabelCounts, *, maximum: float = 100.0) -> Fl
     weights = np.ones(counts.positives.shape)
     np.divide(counts.negatives, counts.positives, out=weights, where=counts.positives > 0)
     return torch.from_numpy(weights.clip(1 / maximum, maximum).astype(np.float32))
-
-
-def _check_pos_weight(pos_weight: Tensor, targets: SparseTargets) -> None:
-    if pos_weight.shape != (targets.num_labels,):
-        raise TargetError(
-            f"pos_weight has shape {tuple(pos_weight.shape)} for {targets.num_labels:,} labels; give one weight a label"
-        )

@@ -1,4 +1,4 @@
-"""What a loss is, and how the losses of cells become one number, on one process or many."""
+"""What a loss is, and how the losses of cells or samples become one number, on one process or many."""
 
 from typing import Literal, Protocol, get_args, runtime_checkable
 
@@ -7,9 +7,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, distributed
 
 from manyhot.errors import UsageError, did_you_mean
-from manyhot.targets import SparseTargets
+from manyhot.targets import DenseTargets, SparseTargets
 
-Reduction = Literal["mean", "sample_mean", "sum"]
+Reduction = Literal["mean", "sample_mean", "sum", "none"]
+Targets = SparseTargets | DenseTargets
+"""What a loss is given: sparse targets, or a dense matrix of 1, 0 and NaN (unknown) for a loop of your own."""
 
 
 @runtime_checkable
@@ -25,7 +27,16 @@ class Loss(Protocol):
         ...
 
 
-def check_reduction(reduction: str) -> None:
+@runtime_checkable
+class EpochAware(Protocol):
+    """A loss that changes as training goes on: told by the training at the start of each epoch."""
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take note that an epoch begins; the first is 0."""
+        ...
+
+
+def check_reduction(reduction: str, known: tuple[str, ...] = get_args(Reduction)) -> None:
     """Check that there is such a reduction.
 
     Raises:
@@ -33,21 +44,20 @@ def check_reduction(reduction: str) -> None:
 
     >>> check_reduction("mean")
     """
-    known = get_args(Reduction)
     if reduction not in known:
         raise UsageError(f"reduction {reduction!r} is none of {', '.join(known)}{did_you_mean(reduction, known)}")
 
 
 def reduce_cells(
     cells: Float[Tensor, "n l"], known: Bool[Tensor, "n l"] | None, *, reduction: Reduction
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the loss of the global batch from the losses of this process's cells.
 
     `mean` divides by the known cells of the batches of all ranks, `sample_mean` by their samples, `sum` by nothing. The
     mean of the returned values over the ranks is the loss of the global batch, and so is the mean of their gradients,
     which is what DistributedDataParallel applies: ranks with fewer known cells do not count more. Ranks exchange one
     number, and only while gradients are recorded: an evaluation may have more batches on one rank than on another.
-    A batch without known cells (or samples) has loss 0.
+    A batch without known cells (or samples) has loss 0. `none` returns the cells of this process, 0 where unknown.
 
     Args:
         cells: Loss of each cell; that of an unknown cell is not looked at.
@@ -59,23 +69,67 @@ def reduce_cells(
     [2.5, 5.0, 10.0]
     """
     # masked_fill rather than a product: an infinite loss times 0 is NaN.
-    total = (cells if known is None else cells.masked_fill(~known, 0)).sum()
-    if reduction == "sum":
-        return total * _num_ranks()
+    kept = cells if known is None else cells.masked_fill(~known, 0)
+    if reduction == "none":
+        return kept
     if reduction == "mean" and known is not None:
         count = known.sum()
     else:
         count = torch.full((), cells.numel() if reduction == "mean" else cells.shape[0], device=cells.device)
-    return total * _num_ranks() / _over_ranks(count).clamp(min=1)
+    return reduce_total(kept.sum(), count, reduction=reduction)
 
 
-def _num_ranks() -> int:
-    """Return how many processes share the global batch."""
+def reduce_samples(
+    samples: Float[Tensor, " n"], counted: Bool[Tensor, " n"], *, reduction: Reduction
+) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+    """Return the loss of the global batch from the losses of this process's samples.
+
+    `mean` divides by the samples that have a loss, on all ranks, `sample_mean` by all samples; for the rest see
+    `reduce_cells`. `none` returns the losses of this process's samples, 0 for those without one.
+
+    Args:
+        samples: Loss of each sample; that of a sample that does not count is not looked at.
+        counted: Which samples have a loss: those with a positive, say.
+        reduction: What to divide by.
+
+    >>> samples, counted = torch.tensor([2.0, 4.0, 9.0]), torch.tensor([True, True, False])
+    >>> [reduce_samples(samples, counted, reduction=reduction).item() for reduction in ("mean", "sample_mean", "sum")]
+    [3.0, 2.0, 6.0]
+    """
+    kept = samples.masked_fill(~counted, 0)
+    if reduction == "none":
+        return kept
+    count = counted.sum() if reduction == "mean" else torch.full((), samples.shape[0], device=samples.device)
+    return reduce_total(kept.sum(), count, reduction=reduction)
+
+
+def reduce_total(total: Float[Tensor, ""], count: Int64[Tensor, ""], *, reduction: Reduction) -> Float[Tensor, ""]:
+    """Return this process's share of a sum over the global batch, divided by a count over it unless it is to be a `sum`.
+
+    >>> reduce_total(torch.tensor(6.0), torch.tensor(4), reduction="mean")
+    tensor(1.5000)
+    """
+    if reduction == "sum":
+        return total * num_ranks()
+    return total * num_ranks() / over_ranks(count).clamp(min=1)
+
+
+def num_ranks() -> int:
+    """Return how many processes share the global batch: 1 while no gradients are recorded.
+
+    >>> num_ranks()
+    1
+    """
     shared = distributed.is_available() and distributed.is_initialized() and torch.is_grad_enabled()
     return distributed.get_world_size() if shared else 1
 
 
-def _over_ranks(count: Int64[Tensor, ""]) -> Int64[Tensor, ""]:
-    if _num_ranks() > 1:
+def over_ranks(count: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
+    """Return a count summed over the processes that share the global batch.
+
+    >>> over_ranks(torch.tensor(3))
+    tensor(3)
+    """
+    if num_ranks() > 1:
         distributed.all_reduce(count)
     return count

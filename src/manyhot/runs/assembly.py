@@ -24,7 +24,7 @@ from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
 from manyhot.labels import LabelSpace
 from manyhot.labels.statistics import LabelCounts, log_odds
-from manyhot.losses import BinaryCrossEntropy, pos_weight_from_counts
+from manyhot.losses import BCEWithLogitsLoss, pos_weight_from_counts
 from manyhot.models.build import build_model
 from manyhot.models.classifier import Classifier, freeze_encoder
 from manyhot.models.encoders import load_encoder_weights, preprocessing_of
@@ -105,11 +105,11 @@ def start_model(model: Classifier, recipe: Recipe, counts: LabelCounts, space: L
     initialise_head(model.head, odds, pos_weight=pos_weight(recipe.loss, counts, space))
 
 
-def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BinaryCrossEntropy:
+def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BCEWithLogitsLoss:
     """Return the loss."""
     match config:
         case BinaryCrossEntropyConfig():
-            return BinaryCrossEntropy(pos_weight=pos_weight(config, counts, space))
+            return BCEWithLogitsLoss(pos_weight=pos_weight(config, counts, space))
         case _:
             assert_never(config)
 

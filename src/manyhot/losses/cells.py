@@ -1,0 +1,233 @@
+"""Losses that are a sum over cells: two curves, one for positives and one for negatives, and what weighs each cell.
+
+All cells are computed as negatives in one pass and the few positives overwritten, so that no dense target is built, and
+nothing large is added only to be subtracted again: the loss keeps its digits when the model is sure.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import EllipsisType
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor, nn
+
+from manyhot.errors import TargetError, UsageError
+from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_cells
+from manyhot.losses.unknown import Unknown, check_unknown, counted_cells
+from manyhot.targets import SparseTargets, as_targets
+
+# Above it softplus(z) is z. torch's default of 20 is off by 2e-9, which float64 can tell.
+SOFTPLUS_THRESHOLD = 40.0
+
+LabelIndex = Int64[Tensor, " p"] | EllipsisType
+Curve = Callable[[Tensor, LabelIndex], Tensor]
+"""Logits, and which labels they belong to (`weights[labels]` picks a setting of a label for each), to losses."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The loss of a cell as a function of its logit.
+
+    The last step of either must be one that does not keep its result for the backward pass, as a product or a sum.
+
+    Args:
+        positive: Where the cell is positive.
+        negative: Where it is negative.
+        num_labels: How many labels have settings of their own in the curves; None where all share one curve.
+    """
+
+    positive: Curve
+    negative: Curve
+    num_labels: int | None = None
+
+
+def softplus(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return log(1 + eᶻ): minus the logarithm of the probability that a label of logit z is negative.
+
+    >>> softplus(torch.tensor([0.0, 100.0]))
+    tensor([  0.6931, 100.0000])
+    """
+    return nn.functional.softplus(logits, threshold=SOFTPLUS_THRESHOLD)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellWeights:
+    """How much cells of a batch count; all that is given is multiplied. The divisor of a mean stays the number of cells.
+
+    Args:
+        label: One weight a label.
+        sample: One weight a sample.
+        positive: One weight a listed positive, in the order of `SparseTargets.label_ids`.
+        cell: One weight a cell; 4 bytes each.
+
+    >>> weights = CellWeights(sample=torch.tensor([1.0, 3.0]))
+    >>> weights.apply(torch.ones(2, 2), SparseTargets.from_lists([[0], []], num_labels=2))
+    tensor([[1., 1.],
+            [3., 3.]])
+    """
+
+    label: Float[Tensor, " l"] | None = None
+    sample: Float[Tensor, " n"] | None = None
+    positive: Float[Tensor, " p"] | None = None
+    cell: Float[Tensor, "n l"] | None = None
+
+    def apply(self, cells: Float[Tensor, "n l"], targets: SparseTargets) -> Float[Tensor, "n l"]:
+        """Return the weighted losses of cells.
+
+        Raises:
+            TargetError: If there is not one weight for each.
+        """
+        if self.positive is not None:
+            _check_length("positive", self.positive, targets.label_ids.shape)
+            place = (targets.row_ids(), targets.label_ids.long())
+            cells = cells.index_put(place, cells[place] * self.positive.to(cells.dtype))
+        if self.cell is not None:
+            _check_length("cell", self.cell, cells.shape)
+            cells = cells * self.cell.to(cells.dtype)
+        if self.label is not None:
+            _check_length("label", self.label, cells.shape[1:])
+            cells = cells * self.label.to(cells.dtype)
+        if self.sample is not None:
+            _check_length("sample", self.sample, cells.shape[:1])
+            cells = cells * self.sample.to(cells.dtype)[:, None]
+        return cells
+
+
+def cell_losses(
+    curves: Curves, logits: Float[Tensor, "n l"], targets: SparseTargets, *, label_smoothing: float = 0.0
+) -> Float[Tensor, "n l"]:
+    """Return the loss of each cell from the curves of positives and negatives, in float32 at least.
+
+    Unknown cells are computed as negatives, to be left out later. A positive of confidence c is a soft target: c of the
+    one curve and 1 - c of the other. Label smoothing s makes targets of 1 - s/2 and s/2. Takes 4 bytes a cell beside
+    what the curves keep.
+
+    >>> targets = SparseTargets.from_lists([[0]], num_labels=2)
+    >>> cell_losses(Curves(lambda z, _: 10 * z, lambda z, _: -z), torch.tensor([[1.0, 2.0]]), targets)
+    tensor([[10., -2.]])
+    """
+    targets.check_matches(logits)
+    if curves.num_labels not in (None, targets.num_labels):
+        raise TargetError(
+            f"the loss has weights of {curves.num_labels:,} labels for {targets.num_labels:,}; give one weight a label"
+        )
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    rows, ids = targets.row_ids(), targets.label_ids.long()
+    at_positives = logits[rows, ids]
+    losses = curves.positive(at_positives, ids)
+    cells = curves.negative(logits, ...)
+    if targets.values is not None or label_smoothing:
+        confidence = torch.ones_like(at_positives) if targets.values is None else targets.values.to(losses.dtype)
+        confidence = confidence * (1 - label_smoothing) + label_smoothing / 2
+        losses = confidence * losses + (1 - confidence) * curves.negative(at_positives, ids)
+    if label_smoothing:
+        cells = (1 - label_smoothing / 2) * cells + label_smoothing / 2 * curves.positive(logits, ...)
+    # In place: curves do not keep their result.
+    return cells.index_put_((rows, ids), losses)
+
+
+def cell_loss(
+    curves: Curves,
+    logits: Float[Tensor, "n l"],
+    targets: Targets,
+    *,
+    weights: CellWeights | None = None,
+    label_smoothing: float = 0.0,
+    unknown: Unknown = "ignore",
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
+    """Return the loss of a batch whose cells have the given curves.
+
+    >>> curves = Curves(lambda z, _: 10 * z, lambda z, _: -z)
+    >>> cell_loss(curves, torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor(4.)
+    """
+    check_reduction(reduction)
+    targets = as_targets(targets)
+    cells = cell_losses(curves, logits, targets, label_smoothing=label_smoothing)
+    if weights is not None:
+        cells = weights.apply(cells, targets)
+    return reduce_cells(cells, counted_cells(unknown, logits, targets), reduction=reduction)
+
+
+class CellLoss(nn.Module, ABC):
+    """A loss that is a sum over cells: what every one of them can do besides its own curves.
+
+    Args:
+        label_weight: How much each label's cells count; 1 if not given. It is not saved with the weights.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
+        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
+        reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, or `none`.
+
+    Raises:
+        TargetError: If a weight is negative or not finite.
+        UsageError: If a setting makes no sense.
+    """
+
+    label_weight: Float32[Tensor, " l"] | None
+
+    def __init__(
+        self,
+        *,
+        label_weight: Float[Tensor, " l"] | None = None,
+        label_smoothing: float = 0.0,
+        unknown: Unknown = "ignore",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        check_unknown(unknown)
+        if not 0 <= label_smoothing < 1:
+            raise UsageError(f"label_smoothing is {label_smoothing!r}; it must be at least 0 and below 1")
+        self.label_smoothing = label_smoothing
+        self.unknown: Unknown = unknown
+        self.reduction: Reduction = reduction
+        self.register_buffer("label_weight", checked_weights(label_weight, "label_weight"), persistent=False)
+
+    @abstractmethod
+    def curves(self) -> Curves:
+        """Return the loss of a cell as a function of its logit."""
+
+    def cells(
+        self, logits: Float[Tensor, "n l"], targets: SparseTargets, weights: CellWeights | None = None
+    ) -> Float[Tensor, "n l"]:
+        """Return the weighted loss of each cell; unknown cells are computed as negatives."""
+        cells = cell_losses(self.curves(), logits, targets, label_smoothing=self.label_smoothing)
+        cells = CellWeights(label=self.label_weight).apply(cells, targets)
+        return cells if weights is None else weights.apply(cells, targets)
+
+    def forward(
+        self, logits: Float[Tensor, "n l"], targets: Targets, weights: CellWeights | None = None
+    ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
+        """Return the loss of a batch: a scalar, or one loss a cell by `reduction="none"`."""
+        targets = as_targets(targets)
+        cells = self.cells(logits, targets, weights)
+        return reduce_cells(cells, counted_cells(self.unknown, logits, targets), reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        """Return the settings for `repr`."""
+        return f"reduction={self.reduction!r}"
+
+
+def checked_weights(weights: Float[Tensor, " l"] | None, name: str) -> Float32[Tensor, " l"] | None:
+    """Return weights of labels as a loss keeps them, in float32.
+
+    Raises:
+        TargetError: If one is negative or not finite.
+
+    >>> checked_weights(torch.tensor([1.0, 2.0]), "label_weight")
+    tensor([1., 2.])
+    """
+    if weights is None:
+        return None
+    if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+        raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each label")
+    return weights.detach().float()
+
+
+def _check_length(name: str, weights: Tensor, expected: tuple[int, ...]) -> None:
+    if tuple(weights.shape) != tuple(expected):
+        given = ", ".join(str(size) for size in weights.shape)
+        raise TargetError(f"{name} weights have shape ({given}); expected {tuple(expected)}, one a {name}")
