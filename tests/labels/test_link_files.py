@@ -12,6 +12,7 @@ from manyhot.labels.hierarchy import Hierarchy
 from manyhot.labels.link_files import read_dictionary, read_mapping, write_dictionary, write_mapping
 from manyhot.labels.mapped_scores import map_scores
 from manyhot.labels.mapping import LabelMapping
+from manyhot.sources import open_source
 
 WIDE = LabelSpace(names=("cat", "car", "none"))
 NARROW = LabelSpace(names=("tabby", "siamese", "van"))
@@ -101,6 +102,13 @@ def test_the_dictionary_of_eleven_thousand_labels_expands_and_round_trips(shared
     while parents := (dictionary.space.parents or ())[line[-1]]:
         line.append(parents[0])
     assert expand_positives(hierarchy, sets).positives.row(0).tolist() == sorted(line)
+
+
+@pytest.mark.real_data
+def test_the_dictionary_names_labels_as_data_of_it_do(shared_data: Path):
+    folder = shared_data / "label_spaces"
+    space = read_dictionary(folder / "dictionary_and_semantic_hierarchy.txt").space
+    assert open_source(folder / "train_urls_tiny.txt").labels.space == space
 
 
 @pytest.mark.real_data

@@ -172,7 +172,7 @@ def read_dictionary(path: Path) -> LabelDictionary:
         parents.append(() if row[2] == "-1" else (int(row[2]),))
     titles = tuple(row[3] for row in rows)
     shared = {title for title, count in Counter(titles).items() if count > 1}
-    names = tuple(f"{row[3]} [{row[1]}]" if row[3] in shared else row[3] for row in rows)
+    names = tuple(f"{row[3]} ({row[1]})" if row[3] in shared else row[3] for row in rows)
     space = LabelSpace(names=names, parents=tuple(parents))
     return LabelDictionary(space=space, identifiers=tuple(row[1] for row in rows), titles=titles)
 
