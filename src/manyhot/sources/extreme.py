@@ -80,10 +80,12 @@ def read_extreme(path: Path, options: SourceOptions, findings: FindingLog) -> Li
     rows = _Rows()
     for block in _without_header(read_line_blocks(path, findings)):
         _collect(block, rows, sizes, reader)
-    if rows.num_rows != sizes.num_samples:
+    if rows.num_rows != sizes.num_samples and not findings.has_errors:
         message = f"{path}: line 1 says {sizes.num_samples:,} samples, and {rows.num_rows:,} lines follow; mend either"
         findings.error("header", f"{message}, for the file may be cut off")
     if not rows.num_rows:
+        if not findings.has_errors:
+            findings.error("empty-data", f"{path}: no line follows the header; it needs at least one sample")
         return None
     references = [f"{stem_of(path)}/{row}" for row in range(1, rows.num_rows + 1)]
     return Listing(
@@ -93,14 +95,14 @@ def read_extreme(path: Path, options: SourceOptions, findings: FindingLog) -> Li
         labels=sets_of(_cells_of(rows), space, reader, unlisted=options.unlisted),
         faulty=frozenset(reader.faulty),
         has_pictures=False,
-        features=_features_of(rows, sizes),
+        features=_features_of(rows, sizes, reader),
     )
 
 
 def _space_of(path: Path, sizes: Sizes, options: SourceOptions, findings: FindingLog) -> LabelSpace | None:
     file = find_names(path.parent, options)
     if file is None:
-        return numbered_space(sizes.num_labels)
+        return numbered_space(sizes.num_labels, f"{path}: line 1", findings)
     names = read_numbered_names(file, findings)
     if names is None:
         return None
@@ -165,7 +167,11 @@ def _checked_features(pairs: IdValues, first: int, sizes: Sizes, reader: Reader)
     for position in np.flatnonzero(~known).tolist():
         message = f"a feature's number is not below {sizes.num_features:,}, as line 1 says; features count from 0"
         reader.fault(first + int(pairs.row_ids[position]), "unknown-feature", message, str(int(pairs.ids[position])))
-    kept = known & (pairs.values != 0)
+    sound = np.isfinite(pairs.values)
+    for position in np.flatnonzero(known & ~sound).tolist():
+        message = "the value of a feature is too large for a 32-bit float; mend it"
+        reader.fault(first + int(pairs.row_ids[position]), "feature-value", message, f"feature {pairs.ids[position]}")
+    kept = known & sound & (pairs.values != 0)
     return IdValues(pairs.row_ids[kept] + first, pairs.ids[kept], pairs.values[kept], ())
 
 
@@ -178,10 +184,17 @@ def _cells_of(rows: _Rows) -> CellList:
     )
 
 
-def _features_of(rows: _Rows, sizes: Sizes) -> Features | None:
+def _features_of(rows: _Rows, sizes: Sizes, reader: Reader) -> Features | None:
     if sizes.num_features is None:
         return None
     row_ids = np.concatenate([pairs.row_ids for pairs in rows.features])
     ids = np.concatenate([pairs.ids for pairs in rows.features])
     values = np.concatenate([pairs.values for pairs in rows.features])
-    return Features.from_pairs(row_ids, ids, values, num_rows=rows.num_rows, num_features=sizes.num_features)
+    features = Features.from_pairs(row_ids, ids, values, num_rows=rows.num_rows, num_features=sizes.num_features)
+    repeated = len(ids) - features.rows.size
+    if repeated:
+        message = (
+            f"{reader.file}: {repeated:,} values of features that stand twice in a row are left out; the last counts"
+        )
+        reader.findings.warning("repeated-feature", message)
+    return features

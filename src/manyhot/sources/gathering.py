@@ -64,7 +64,9 @@ class Gathering:
     ) -> Listing | None:
         """Return the samples, or None with an error where there are none."""
         if not self.references:
-            self.findings.error("empty-data", f"{self.file}: holds no sample; it needs at least one")
+            # Samples that were there and could not be read are errors already.
+            if not self.findings.has_errors:
+                self.findings.error("empty-data", f"{self.file}: holds no sample; it needs at least one")
             return None
         if None in self.splits and any(self.splits):
             row = self.splits.index(None)

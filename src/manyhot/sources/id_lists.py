@@ -76,6 +76,6 @@ def _ids_of(entry: object, row: int, reader: Reader) -> list[int]:
 def _space_of(path: Path, num_labels: int, options: SourceOptions, findings: FindingLog) -> LabelSpace | None:
     file = find_names(path.parent, options)
     if file is None:
-        return numbered_space(num_labels)
+        return numbered_space(num_labels, f"{path}: the greatest number", findings)
     names = read_numbered_names(file, findings)
     return None if names is None else LabelSpace(names=names)

@@ -46,12 +46,22 @@ def sound_names(names: list[str], path: Path, findings: FindingLog, *, unit: str
     return tuple(names) if sound else None
 
 
-def numbered_space(num_labels: int) -> LabelSpace:
-    """Return a label space whose names are the numbers from 0.
+MAX_NUMBERED = 20_000_000
+"""Labels without names: one damaged digit in a header or a row could ask for all memory."""
 
-    >>> numbered_space(3).names
+
+def numbered_space(num_labels: int, place: str, findings: FindingLog) -> LabelSpace | None:
+    """Return a label space whose names are the numbers from 0, or None with an error where there would be too many.
+
+    >>> numbered_space(3, "a.txt", FindingLog()).names
     ('0', '1', '2')
     """
+    if num_labels > MAX_NUMBERED:
+        message = (
+            f"{place} asks for {num_labels:,} labels without names, and {MAX_NUMBERED:,} are the most that are read"
+        )
+        findings.error("too-many-labels", f"{message}; mend the number, or give the names")
+        return None
     return LabelSpace(names=tuple(map(str, range(num_labels))))
 
 

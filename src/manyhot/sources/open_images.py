@@ -1,7 +1,7 @@
 """Open Images: CSV files of image, label and confidence, where 1 and 0 were verified by people and the rest is unknown."""
 
-# pyarrow has no types:
-# pyright: reportUnknownParameterType=false
+# pyarrow.compute makes its functions when it is imported, where no type checker sees them, and pyarrow has no types:
+# pyright: reportAttributeAccessIssue=false, reportUnknownParameterType=false
 
 import re
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int64, UInt8
 
 from manyhot.sources.cell_lists import NEGATIVE, POSITIVE, CellList, sets_of
@@ -52,6 +53,8 @@ def read_open_images(path: Path, options: SourceOptions, findings: FindingLog) -
             return None
     if not rows.images:
         findings.error("empty-data", f"{path}: the file holds no row; it needs at least one sample")
+        return None
+    if "" in rows.images or "" in rows.labels:
         return None
     folder = path.parent if path.is_file() else path
     space = read_open_images_space(folder, list(rows.labels), options, findings)
@@ -130,9 +133,10 @@ def _collect(block: pa.RecordBatch, path: Path, line: int, rows: _Rows, findings
         message = f"{path}: a confidence is no number from 0 to 1; mend it, or delete the row"
         findings.error("confidence", message, f"line {line + position}: {quote(found)}")
         rows.faulty.add(int(images[position]))
-    for column, numbers in (("ImageID", rows.images), ("LabelName", rows.labels)):
-        if "" in numbers:
-            findings.error("empty-cell", f"{path}: a row has no {column}; write it, or delete the row")
+    for column in range(2):
+        for position in pc.indices_nonzero(pc.equal(block.column(column), "")).to_pylist():
+            message = f"{path}: a row has no {COLUMNS[column]}; write it, or delete the row"
+            findings.error("empty-cell", message, f"line {line + position}")
     verified = (confidence == 0) | (confidence == 1)
     rows.num_guesses += int((sound & ~verified).sum())
     rows.row_ids.append(images[verified])

@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -134,4 +135,15 @@ def read_open_images_hierarchy(path: Path, findings: FindingLog) -> dict[str, se
         for children, line in zip(below, ([*above, name], []), strict=True):
             if isinstance(children, list):
                 waiting += [(child, tuple(line)) for child in children]
-    return parents
+    return parents if _is_acyclic(parents, path, findings) else None
+
+
+def _is_acyclic(parents: dict[str, set[str]], path: Path, findings: FindingLog) -> bool:
+    """Return whether no label is its own ancestor by way of several places."""
+    try:
+        TopologicalSorter(parents).prepare()
+    except CycleError as error:
+        message = f"{path}: a label is its own ancestor; take it out of one place"
+        findings.error("cycle", message, " > ".join(quote(step) for step in error.args[1]))
+        return False
+    return True

@@ -146,7 +146,7 @@ def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings:
     else:
         root = options.images or listing.root or (path if path.is_dir() else path.parent)
         rows = match_rows(listing, findings)
-    if not listing.labels.num_labels:
+    if not listing.labels.num_labels and not findings.has_errors:
         findings.error("empty-data", f"{listing.file}: no sample has a label; list the labels of at least one")
     if not rows or not listing.labels.num_labels:
         return None

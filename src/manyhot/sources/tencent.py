@@ -62,7 +62,10 @@ def read_tencent(path: Path, options: SourceOptions, findings: FindingLog) -> Li
         return None
     rows = np.concatenate([pairs.row_ids for pairs in found])
     ids, values = np.concatenate([pairs.ids for pairs in found]), np.concatenate([pairs.values for pairs in found])
-    space = space or numbered_space(int(ids.max()) + 1 if ids.size else 0)
+    if space is None:
+        space = numbered_space(int(ids.max()) + 1 if ids.size else 0, f"{path}: the greatest number", findings)
+    if space is None:
+        return None
     kept = _in_range(rows, ids, values, len(space), reader)
     cells = CellList(
         num_rows=len(references), row_ids=rows[kept], label_ids=ids[kept], confidence=values[kept].astype(np.float32)

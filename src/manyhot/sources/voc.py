@@ -21,7 +21,8 @@ def is_voc(path: Path) -> bool:
     if not path.is_dir():
         return False
     files = _files_in(path)
-    return bool(files) and b"<annotation" in first_bytes(files[0])
+    # The folder's name is enough: its first file may be the broken one.
+    return bool(files) and ((path / ANNOTATIONS).is_dir() or b"<annotation" in first_bytes(files[0]))
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -78,10 +78,18 @@ def _read_shard(path: Path, findings: FindingLog) -> dict[str, _Sample] | None:
                     sample.picture = f".{suffix}"
                 elif f".{suffix.casefold()}" in LABEL_MEMBERS:
                     sample.labels[f".{suffix.casefold()}"] = _content_of(member, shard)
+            _check_end(shard)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         findings.error("unreadable-file", f"{path}: no sound tar file ({error}); write it again")
         return None
     return samples
+
+
+def _check_end(shard: tarfile.TarFile) -> None:
+    """Raise where a file does not end as a tar file does: what follows a damaged header would be passed over."""
+    shard.fileobj.seek(shard.offset)
+    if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"cut off or damaged at byte {shard.offset:,}")
 
 
 def _content_of(member: tarfile.TarInfo, shard: tarfile.TarFile) -> bytes:
