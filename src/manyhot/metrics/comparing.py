@@ -85,14 +85,12 @@ def compare(
     +0.3333 [+0.0000, +0.5000]
     """
     intervals = intervals or Bootstrap()
-    weights = None
     found: list[tuple[dict[str, Figure], dict[str, np.ndarray]]] = []
     for scores, decisions in zip((first, second), preds or (None, None), strict=True):
         judged = judge(scores, truth, kind=kind, preds=decisions, thresholds=None, probs=None, protocol=MANYHOT)
         bands = bands_of(judged.truth, train_counts, min_positives)
-        if weights is None:
-            weights = intervals.weights(read_sample_ids(sample_ids, judged.truth.num_samples))
-        replicates = replicate_figures(judged, weights, bands)
+        ids = read_sample_ids(sample_ids, judged.truth.num_samples)
+        replicates = replicate_figures(judged, intervals, ids, bands)
         found.append((with_intervals(figures_of_parts(judged.parts, bands), replicates, intervals), replicates))
     (figures, replicates), (others, other_replicates) = found
     return {

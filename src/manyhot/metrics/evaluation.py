@@ -87,8 +87,8 @@ def evaluate(
             raise UsageError(
                 f"intervals are of the protocol 'manyhot' only, not of {protocol!r}; leave one of them out"
             )
-        weights = intervals.weights(read_sample_ids(sample_ids, known.num_samples))
-        figures = with_intervals(figures, replicate_figures(judged, weights, bands), intervals)
+        ids = read_sample_ids(sample_ids, known.num_samples)
+        figures = with_intervals(figures, replicate_figures(judged, intervals, ids, bands), intervals)
     given = np.full(known.num_labels, 0.5) if judged.decide is None else thresholds
     return Evaluation(
         protocol=chosen.name,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8, UInt64
 
 from manyhot.metrics.bands import Bands
 from manyhot.metrics.bootstrap import Bootstrap
@@ -47,22 +47,28 @@ class Judged:
     parts: Parts
 
 
-def replicate_figures(judged: Judged, weights: UInt8[np.ndarray, "n r"], bands: Bands) -> Replicates:
-    """Return every figure in each replicate; NaN where it is undefined there.
+def replicate_figures(
+    judged: Judged, intervals: Bootstrap, sample_ids: UInt64[np.ndarray, " n"], bands: Bands
+) -> Replicates:
+    """Return every figure in each replicate; NaN where it is undefined there. The order of the samples changes no bit.
 
     `ece_micro` and `ece_macro` are not among them: weights add noise to every bin, and an absolute difference grows
     with noise, so that their replicates lie above the figure and no percentile of them is an interval.
     """
+    weights = intervals.weights(sample_ids)
+    # Sums of floats over samples are taken in the order of their ids.
+    order = np.argsort(sample_ids, kind="stable")
+    samples, ordered = judged.samples.take(order), weights[order]
     known, positives = weigh_known(judged.truth, weights), weigh_positives(judged.truth, weights)
     half = decide_above(judged.predicted.values, judged.predicted.half)
-    decisions = [(half, "_at_half", judged.samples.half)]
+    decisions = [(half, "_at_half", samples.half)]
     if judged.decide is not None:
-        decisions.append((judged.decide, "", judged.samples.decided))
-    figures = _curve_replicates(judged, weights, known, positives, bands) | _sample_replicates(judged, weights)
-    for decide, suffix, samples in decisions:
+        decisions.append((judged.decide, "", samples.decided))
+    figures = _curve_replicates(judged, weights, known, positives, bands) | _sample_replicates(samples, ordered)
+    for decide, suffix, columns in decisions:
         confusion = weigh_confusion(decide, judged.truth, weights, positives=positives, known=known)
         figures |= _decision_replicates(confusion, weights.shape[1], bands, suffix)
-        figures |= {f"{name}{suffix}": values for name, values in resample_means(samples, weights).items()}
+        figures |= {f"{name}{suffix}": values for name, values in resample_means(columns, ordered).items()}
     three_best = decide_best(judged.scores, judged.truth, 3)
     confusion = weigh_confusion(three_best, judged.truth, weights, positives=positives, known=known)
     return figures | _challenge_replicates(confusion, weights.shape[1], "_top3")
@@ -100,8 +106,7 @@ def _curve_replicates(
     }
 
 
-def _sample_replicates(judged: Judged, weights: UInt8[np.ndarray, "n r"]) -> Replicates:
-    samples = judged.samples
+def _sample_replicates(samples: SampleValues, weights: UInt8[np.ndarray, "n r"]) -> Replicates:
     wide = weights.T.astype(np.float64)
     cells = wide @ samples.known.astype(np.float64)
     return {
