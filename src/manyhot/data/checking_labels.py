@@ -23,7 +23,14 @@ IMBALANCE = 10
 
 
 def check_labels(manifest: Manifest) -> list[Finding]:
-    """Return what the labels say: labels that teach nothing, rare ones, imbalance, similar names, a hierarchy not kept."""
+    """Return what the labels say: labels that teach nothing, rare ones, imbalance, similar names, a hierarchy not kept.
+
+    >>> from pathlib import Path
+    >>> labels = LabelSets.from_names([["cat", "dog"], ["cat"]] * 5)
+    >>> for finding in check_labels(Manifest.from_lists(Path(), list("abcdefghij"), labels)):
+    ...     print(finding.name, finding.examples)
+    constant-label ("'cat': 10 of 10",)
+    """
     labels, space = manifest.labels, manifest.labels.space
     counts = count_cells(labels)
     positives = counts.positives

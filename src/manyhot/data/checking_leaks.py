@@ -30,6 +30,12 @@ def check_leaks(manifest: Manifest, *, progress: Progress | None = None) -> list
     Args:
         manifest: The samples.
         progress: Called after each block of files that is read.
+
+    >>> from manyhot.labels import LabelSets
+    >>> labels, splits, groups = LabelSets.from_names([["cat"], []]), ["train", "test"], ["film 1", "film 1"]
+    >>> manifest = Manifest.from_lists(Path(), ["a", "b"], labels, splits=splits, groups=groups, has_pictures=False)
+    >>> [(finding.name, finding.examples) for finding in check_leaks(manifest)]
+    [('leaked-group', ("'film 1': train, test",))]
     """
     splits, groups = split_ids(manifest), group_ids(manifest)
     findings = FindingLog()

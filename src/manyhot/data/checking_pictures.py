@@ -40,6 +40,10 @@ def check_images(manifest: Manifest, *, progress: Progress | None = None, thread
         manifest: The samples.
         progress: Called after each block of pictures.
         threads: Pictures opened at once; as many as there are cores by default.
+
+    >>> from manyhot.labels import LabelSets
+    >>> [finding.name for finding in check_images(Manifest.from_lists(Path("no"), ["a.jpg"], LabelSets.from_names([[]])))]
+    ['missing-file']
     """
     # OpenCV and the decoders are loaded only once there is something to open.
     from manyhot.data.decoding import decode_image
@@ -73,6 +77,13 @@ def check_unlisted(manifest: Manifest) -> list[Finding]:
     """Return a finding that names the pictures that lie beside those of the samples and belong to none.
 
     For label stores, which are opened without a look at their pictures; other data are searched when they are read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from manyhot.labels import LabelSets
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.jpg").write_bytes(b""), Path(folder, "b.jpg").write_bytes(b"")
+    ...     [one.examples for one in check_unlisted(Manifest.from_lists(Path(folder), ["a.jpg"], LabelSets.from_names([[]])))]
+    [("'b.jpg'",)]
     """
     findings = FindingLog()
     listed = set(manifest.references())

@@ -23,6 +23,15 @@ def check_shift(manifest: Manifest) -> list[Finding]:
 
     Samples of one group (one patient, one film) do not fall into a split independently, so that larger differences are
     chance where groups are large.
+
+    >>> from pathlib import Path
+    >>> from manyhot.labels import LabelSets
+    >>> labels = LabelSets.from_names([["cat"]] * 20 + [[]] * 20 + [["cat", "dog"]] * 20)
+    >>> splits = ["train"] * 40 + ["test"] * 20
+    >>> for finding in check_shift(Manifest.from_lists(Path(), [str(row) for row in range(60)], labels, splits=splits)):
+    ...     print(finding.name, finding.examples)
+    untrained-label ("'dog': 0 in train, 20 in test",)
+    label-shift ("'cat': 50 % in train, 100 % in test",)
     """
     splits = split_ids(manifest)
     rows = np.flatnonzero(splits != NO_SPLIT)
