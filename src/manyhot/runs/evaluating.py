@@ -147,9 +147,9 @@ def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> 
 def _trained_on(saved: SavedSplits, paths: list[Path]) -> list[Path]:
     """Return the files that are training samples: of the same name, size and, where those are still there, content."""
     trained: dict[tuple[str, int], list[Path]] = {}
-    for row in saved.splits.rows("train").tolist():
-        path = saved.root / saved.references[row]
-        trained.setdefault((path.name, saved.sizes_bytes[row]), []).append(path)
+    for reference, size_bytes in saved.files(saved.splits.rows("train")):
+        path = saved.root / reference
+        trained.setdefault((path.name, size_bytes), []).append(path)
     return [
         path
         for path in paths

@@ -1,13 +1,20 @@
 """Which sample is in which split: decided once, saved with the run, never guessed again."""
 
-from collections.abc import Sequence
+# pyarrow has no types:
+# pyright: reportUnknownParameterType=false
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
+from tqdm import tqdm
 
 from manyhot.config import SplitConfig
 from manyhot.errors import RunError, SourceError
@@ -18,24 +25,34 @@ from manyhot.sources import Manifest
 SPLITS = ("train", "val", "test")
 FILE_NAME = "splits.parquet"
 
+_TRAIN = SPLITS.index("train")
+_STAT_ROWS, _STAT_THREADS = 4096, 16
+# Fewer are done before a bar could be read.
+_SHOWN_FILES = 200_000
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splits:
     """The split of every sample of a data set, by row.
 
     Args:
-        names: For each sample `train`, `val` or `test`.
+        codes: For each sample the place of its split in `SPLITS`: one byte a sample.
         fingerprint: Fingerprint of the data they belong to.
         origin: One sentence on where the splits come from.
     """
 
-    names: tuple[str, ...]
+    codes: UInt8[np.ndarray, " n"]
     fingerprint: str
     origin: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For each sample `train`, `val` or `test`."""
+        return tuple(SPLITS[code] for code in self.codes.tolist())
+
     def rows(self, split: str) -> Int64[np.ndarray, " k"]:
         """Return the rows of one split, in the data's order."""
-        return np.flatnonzero(np.array(self.names, dtype=object) == split).astype(np.int64)
+        return np.flatnonzero(self.codes == SPLITS.index(split)).astype(np.int64)
 
 
 def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Splits:
@@ -47,36 +64,45 @@ def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Spli
     Raises:
         SourceError: If there are too few samples, or the data name splits but not for every sample, or no train.
     """
-    own = manifest.splits()
-    unnamed = [row for row, name in enumerate(own) if name is None]
-    is_named = len(unnamed) < manifest.num_samples
-    if is_named and unnamed:
-        first = manifest.references()[unnamed[0]]
+    own = manifest.samples["split"]
+    is_named = own.null_count < manifest.num_samples
+    if is_named and own.null_count:
+        first = manifest.samples["reference"][
+            pc.call_function("index", [own.is_null()], pc.IndexOptions(pa.scalar(True))).as_py()
+        ]
         raise SourceError(
-            f"{len(unnamed):,} samples name no split, the first is {first!r}; name one for all or for none"
+            f"{own.null_count:,} samples name no split, the first is {first.as_py()!r}; name one for all or for none"
         )
-    if is_named and "train" not in own:
+    codes = _codes_of(own)
+    if is_named and not (codes == _TRAIN).any():
         raise SourceError("the data bring splits, but no sample is in 'train'; there is nothing to learn from")
-    names = ["train" if name is None else name for name in own]
-    missing = [split for split in SPLITS if split not in names]
+    missing = [split for code, split in enumerate(SPLITS) if not (codes == code).any()]
     if missing:
-        names = _carve(manifest, names, missing, shares, seed)
-    return Splits(names=tuple(names), fingerprint=manifest.fingerprint, origin=_origin(missing, seed))
+        codes = _carve(manifest, codes, missing, shares, seed)
+    return Splits(codes=codes, fingerprint=manifest.fingerprint, origin=_origin(missing, seed))
 
 
-def _carve(manifest: Manifest, names: list[str], missing: list[str], shares: SplitConfig, seed: int) -> list[str]:
-    rows = np.array([row for row, name in enumerate(names) if name == "train"], dtype=np.int64)
+def _codes_of(names: pa.ChunkedArray) -> UInt8[np.ndarray, " n"]:
+    """Return the split of each sample as a number; one that names none is in train."""
+    found = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(SPLITS)))
+    return pc.fill_null(found, _TRAIN).to_numpy().astype(np.uint8)
+
+
+def _carve(
+    manifest: Manifest, codes: UInt8[np.ndarray, " n"], missing: list[str], shares: SplitConfig, seed: int
+) -> UInt8[np.ndarray, " n"]:
+    rows = np.flatnonzero(codes == _TRAIN).astype(np.int64)
     parts = ["train", *(split for split in missing if split != "train")]
     weights = np.array([getattr(shares, part) for part in parts])
-    groups = _group_ids(manifest.groups(), rows) if manifest.has_groups else None
-    chosen = split_samples(manifest.labels.take(rows), (weights / weights.sum()).tolist(), seed=seed, groups=groups)
-    names = list(names)
-    for row, part in zip(rows.tolist(), chosen.tolist(), strict=True):
-        names[row] = parts[part]
+    groups = _group_ids(manifest.samples["group"].take(pa.array(rows))) if manifest.has_groups else None
+    labels = manifest.labels if len(rows) == manifest.num_samples else manifest.labels.take(rows)
+    chosen = split_samples(labels, (weights / weights.sum()).tolist(), seed=seed, groups=groups)
+    codes = codes.copy()
+    codes[rows] = np.array([SPLITS.index(part) for part in parts], dtype=np.uint8)[chosen]
     for part in parts:
-        if part not in names:
+        if not (codes == SPLITS.index(part)).any():
             raise SourceError(f"{_amount(len(rows), groups)} are too few: {part} would be empty")
-    return names
+    return codes
 
 
 def _amount(num_samples: int, groups: Int64[np.ndarray, " k"] | None) -> str:
@@ -87,10 +113,13 @@ def _amount(num_samples: int, groups: Int64[np.ndarray, " k"] | None) -> str:
     return f"{num_samples:,} samples in {num_groups:,} {'group' if num_groups == 1 else 'groups'}"
 
 
-def _group_ids(groups: list[str | None], rows: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
+def _group_ids(groups: pa.ChunkedArray) -> Int64[np.ndarray, " k"]:
+    encoded = groups.combine_chunks().dictionary_encode()
+    ids = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
+    alone = np.flatnonzero(ids < 0)
     # A sample without a group is a group of its own.
-    names = [f"row {row}" if groups[row] is None else f"group {groups[row]}" for row in rows.tolist()]
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    ids[alone] = len(encoded.dictionary) + np.arange(len(alone))
+    return ids
 
 
 def _origin(missing: list[str], seed: int) -> str:
@@ -103,17 +132,43 @@ def _origin(missing: list[str], seed: int) -> str:
 
 def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
     """Write `splits.parquet` into a run folder: reference, split and size in bytes of every sample."""
-    sizes = [size_of(manifest.path_of(row)) for row in range(manifest.num_samples)]
-    table = pa.table({"reference": manifest.references(), "split": list(splits.names), "size_bytes": sizes})
+    references = manifest.samples["reference"]
+    names = pa.DictionaryArray.from_arrays(pa.array(splits.codes.astype(np.int8)), pa.array(SPLITS)).cast(pa.string())
+    sizes = sizes_of(manifest.root, references) if manifest.has_pictures else np.full(manifest.num_samples, -1)
+    table = pa.table({"reference": references, "split": names, "size_bytes": pa.array(sizes)})
     metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin, "root": str(manifest.root.resolve())}
     table = table.replace_schema_metadata(metadata)
     write_atomically(folder / FILE_NAME, lambda path: pq.write_table(table, path))
 
 
-def size_of(path: Path) -> int:
+def sizes_of(root: Path, references: pa.ChunkedArray) -> Int64[np.ndarray, " k"]:
+    """Return the sizes of files in bytes, -1 where one cannot be had; asked for in threads, with progress."""
+    starts = range(0, len(references), _STAT_ROWS)
+
+    def sizes_from(start: int) -> list[int]:
+        return [size_of(f"{root}/{name}") for name in references.slice(start, _STAT_ROWS).to_pylist()]
+
+    sizes = np.zeros(len(references), dtype=np.int64)
+    # Waiting for a disk or a server, not for a core: more threads than cores.
+    with (
+        ThreadPoolExecutor(_STAT_THREADS) as threads,
+        tqdm(
+            total=len(references),
+            desc="file sizes",
+            unit=" files",
+            disable=True if len(references) < _SHOWN_FILES else None,
+        ) as bar,
+    ):
+        for start, found in zip(starts, threads.map(sizes_from, starts), strict=True):
+            sizes[start : start + len(found)] = found
+            bar.update(len(found))
+    return sizes
+
+
+def size_of(path: Path | str) -> int:
     """Return the size of a file in bytes, -1 where it cannot be had."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116 - making a Path takes longer than asking for a size
     except OSError:
         return -1
 
@@ -131,8 +186,12 @@ class SavedSplits:
 
     splits: Splits
     root: Path
-    references: tuple[str, ...]
-    sizes_bytes: tuple[int, ...]
+    references: pa.ChunkedArray
+    sizes_bytes: Int64[np.ndarray, " n"]
+
+    def files(self, rows: Int64[np.ndarray, " k"]) -> Iterator[tuple[str, int]]:
+        """Yield reference and size of some samples."""
+        return zip(self.references.take(pa.array(rows)).to_pylist(), self.sizes_bytes[rows].tolist(), strict=True)
 
 
 def load_splits(folder: Path) -> SavedSplits:
@@ -145,10 +204,10 @@ def load_splits(folder: Path) -> SavedSplits:
     try:
         table = pq.read_table(path)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        names, references, sizes = (table.column(name).to_pylist() for name in ("split", "reference", "size_bytes"))
-        splits = Splits(names=tuple(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
+        names, references, sizes = (table.column(name) for name in ("split", "reference", "size_bytes"))
+        splits = Splits(codes=_codes_of(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
         return SavedSplits(
-            splits=splits, root=Path(metadata["root"]), references=tuple(references), sizes_bytes=tuple(sizes)
+            splits=splits, root=Path(metadata["root"]), references=references, sizes_bytes=sizes.to_numpy()
         )
     except FileNotFoundError:
         raise RunError(f"{path}: missing; is {folder} a run folder?") from None
@@ -166,13 +225,13 @@ def changed_pictures(saved: SavedSplits, manifest: Manifest, rows: Int64[np.ndar
         manifest: The same samples now: of the fingerprint that the splits were saved with.
         rows: The rows to look at.
     """
-    references = manifest.references()
-    return [
-        references[row]
-        for row in rows.tolist()
-        # A size that could not be had then says nothing now.
-        if saved.sizes_bytes[row] not in (-1, size_of(manifest.root / references[row]))
-    ]
+    if not manifest.has_pictures:
+        return []
+    references = manifest.samples["reference"].take(pa.array(rows))
+    then = saved.sizes_bytes[rows]
+    # A size that could not be had then says nothing now.
+    changed = (then != -1) & (then != sizes_of(manifest.root, references))
+    return references.filter(pa.array(changed)).to_pylist()
 
 
 def describe_changed(references: Sequence[str]) -> str:

@@ -1,8 +1,11 @@
 """What a source was read into: its samples and their labels."""
 
+# pyarrow has no types:
+# pyright: reportUnknownParameterType=false
+
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Integer
+from jaxtyping import Integer, Shaped
 
 from manyhot.errors import SourceError
 from manyhot.labels import Csr, LabelSets
@@ -19,6 +22,9 @@ from manyhot.sources.features import Features
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+_BLOCK = 1 << 20
+"""Entries that are hashed at a time."""
 
 SAMPLES_SCHEMA = pa.schema([("reference", pa.string()), ("split", pa.string()), ("group", pa.string())])
 
@@ -139,24 +145,52 @@ class Manifest:
         """SHA-256 of references, splits, groups, labels and features, in order; the same wherever the folder stands."""
         digest = hashlib.sha256()
         for name in SAMPLES_SCHEMA.names:
-            column = self.samples[name]
-            lengths = pc.fill_null(pc.call_function("binary_length", [column]), -1).to_numpy().astype("<i8")
-            digest.update(lengths.tobytes())
-            digest.update("".join(pc.fill_null(column, "").to_pylist()).encode())
-        digest.update(_bytes_of_labels(self.labels))
+            for part in _text_parts(self.samples[name]):
+                digest.update(part)
+        for part in _label_parts(self.labels):
+            digest.update(part)
         if self.features is not None:
             rows = self.features.rows
-            for values in (rows.indptr.astype("<i8"), rows.ids.astype("<u4"), self.features.values.astype("<f4")):
-                digest.update(values.tobytes())
+            for values, dtype in ((rows.indptr, "<i8"), (rows.ids, "<u4"), (self.features.values, "<f4")):
+                for part in _array_parts(values, dtype):
+                    digest.update(part)
         return digest.hexdigest()
 
 
-def _bytes_of_labels(labels: LabelSets) -> bytes:
+def _text_parts(column: pa.ChunkedArray) -> Iterator[bytes | memoryview]:
+    """Yield the lengths of all texts, -1 for null, then the texts themselves: views, never a Python object a text."""
+    blocks = [chunk.slice(start, _BLOCK) for chunk in column.chunks for start in range(0, len(chunk), _BLOCK)]
+    for block in blocks:
+        lengths = pc.fill_null(pc.call_function("binary_length", [block]), -1)
+        yield lengths.to_numpy(zero_copy_only=False).astype("<i8").data
+    for block in blocks:
+        if block.null_count == len(block):
+            continue
+        filled = pc.fill_null(block, "") if block.null_count else block
+        _, offsets, content = filled.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int32)[[filled.offset, filled.offset + len(filled)]]
+        yield memoryview(content)[ends[0] : ends[1]] if content is not None else b""
+
+
+def _label_parts(labels: LabelSets) -> Iterator[bytes | memoryview]:
+    """Yield everything that makes up label sets, each piece behind its length."""
     sources = [[source.name, source.unlisted, source.annotated] for source in labels.sources]
-    parts = [labels.space.fingerprint.encode(), json.dumps(sources).encode()]
+    for text in (labels.space.fingerprint, json.dumps(sources)):
+        yield len(text.encode()).to_bytes(8, "little") + text.encode()
+    exceptions = labels.exceptions or Csr.empty(labels.num_samples)
+    arrays = [
+        (rows, dtype)
+        for csr in (labels.positives, exceptions)
+        for rows, dtype in zip((csr.indptr, csr.ids), ("<i8", "<u4"), strict=True)
+    ]
     # One fixed width for ids, so that equal labels are equal bytes whatever type holds them.
-    for rows in (labels.positives, labels.exceptions or Csr.empty(labels.num_samples)):
-        parts += [rows.indptr.astype("<i8").tobytes(), rows.ids.astype("<u4").tobytes()]
-    for values, dtype in ((labels.source_ids, "<u2"), (labels.confidence, "<f4")):
-        parts.append(b"" if values is None else values.astype(dtype).tobytes())
-    return b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    for values, dtype in (*arrays, (labels.source_ids, "<u2"), (labels.confidence, "<f4")):
+        size = 0 if values is None else len(values) * np.dtype(dtype).itemsize
+        yield size.to_bytes(8, "little")
+        if values is not None:
+            yield from _array_parts(values, dtype)
+
+
+def _array_parts(values: Shaped[np.ndarray, " k"], dtype: str) -> Iterator[memoryview]:
+    for start in range(0, len(values), _BLOCK):
+        yield np.ascontiguousarray(values[start : start + _BLOCK], dtype=dtype).data
