@@ -99,7 +99,7 @@ def calibration_errors(predicted: Predicted, truth: Truth) -> Float64[np.ndarray
 
 def pooled_calibration_error(predicted: Predicted, truth: Truth) -> float:
     """Return the expected calibration error of all known cells pooled, in 15 bins; NaN without known cells."""
-    from manyhot.metrics.kernels import sum_bins
+    from manyhot.metrics.probability_kernels import sum_bins
 
     total = int(truth.label_known.sum())
     if total == 0:
@@ -128,7 +128,7 @@ def _pooled_edges(predicted: Predicted, truth: Truth) -> Float32[np.ndarray, " e
     Bin b begins above the cell of rank ⌈b·M/15⌉. Two passes find these cells exactly, without sorting or copying the
     scores: one counts the cells of each bucket of 20 bits, one the last 12 bits in the buckets that hold an edge.
     """
-    from manyhot.metrics.kernels import count_buckets, count_within
+    from manyhot.metrics.probability_kernels import count_buckets, count_within
 
     counts = np.zeros(NUM_KEYS, dtype=np.int64)
     for rows in truth.row_blocks():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num
 
-from manyhot.metrics.scores import read_block
+from manyhot.metrics.scores import known_block
 from manyhot.metrics.truth import Truth
 
 Decide = Callable[[slice], Bool[np.ndarray, "k l"]]
@@ -112,8 +112,9 @@ def count_decisions(decide: Decide, truth: Truth) -> DecisionCounts:
         decide: Gives the decisions of a block of rows; those of unknown cells are left out.
         truth: What is right.
     """
-    labels_predicted = np.zeros(truth.num_labels, dtype=np.int64)
-    rows_predicted = np.zeros(truth.num_samples, dtype=np.int64)
+    from manyhot.metrics.kernels import count_true
+
+    labels, rows_predicted = np.zeros(truth.num_labels, dtype=np.int64), np.zeros(truth.num_samples, dtype=np.int64)
     hit = np.zeros(len(truth.label_ids), dtype=bool)
     for rows in truth.row_blocks():
         decided = decide(rows)
@@ -122,12 +123,37 @@ def count_decisions(decide: Decide, truth: Truth) -> DecisionCounts:
             decided = decided & known
         own = slice(truth.positives.indptr[rows.start], truth.positives.indptr[rows.stop])
         hit[own] = decided[truth.row_ids[own] - rows.start, truth.label_ids[own]]
-        block_rows, block_labels = np.divmod(np.flatnonzero(decided), max(1, truth.num_labels))
-        rows_predicted[rows] = np.bincount(block_rows, minlength=rows.stop - rows.start)
-        labels_predicted += np.bincount(block_labels, minlength=truth.num_labels)
-    label_hits = np.bincount(truth.label_ids[hit], minlength=truth.num_labels)
-    row_hits = np.bincount(truth.row_ids[hit], minlength=truth.num_samples)
-    return _with_truth(truth, (label_hits, labels_predicted), (row_hits, rows_predicted))
+        count_true(np.require(decided, requirements=("C", "W")), labels, rows_predicted[rows])
+    return _of_hits(truth, hit, labels, rows_predicted)
+
+
+def count_above(scores: Float[np.ndarray, "n l"], thresholds: Float[np.ndarray, " l"], truth: Truth) -> DecisionCounts:
+    """Return the counts of the decision score ≥ threshold; a threshold of infinity is reached by infinity alone.
+
+    The thresholds are compared in the type of the scores.
+    """
+    from manyhot.metrics import kernels
+
+    limits = thresholds.astype(scores.dtype)
+    labels, rows_predicted = np.zeros(truth.num_labels, dtype=np.int64), np.zeros(truth.num_samples, dtype=np.int64)
+    for rows in truth.row_blocks():
+        kernels.count_above(known_block(scores, truth, rows), limits, labels, rows_predicted[rows])
+    hit = scores[truth.row_ids, truth.label_ids] >= limits[truth.label_ids]
+    return _of_hits(truth, hit, labels, rows_predicted)
+
+
+def count_best(scores: Float[np.ndarray, "n l"], truth: Truth, count: int) -> DecisionCounts:
+    """Return the counts of the decision for the `count` best known labels of each row, of tied labels the lowest ids."""
+    from manyhot.metrics.kernels import pick_best
+
+    best = np.empty((truth.num_samples, count), dtype=np.int64)
+    for rows in truth.row_blocks():
+        pick_best(known_block(scores, truth, rows), best[rows])
+    predicted = best >= 0
+    cells = (best + np.arange(truth.num_samples)[:, np.newaxis] * truth.num_labels)[predicted]
+    hit = np.isin(truth.row_ids * truth.num_labels + truth.label_ids, cells)
+    labels = np.bincount(best[predicted], minlength=truth.num_labels)
+    return _of_hits(truth, hit, labels, predicted.sum(axis=1))
 
 
 def count_constant(truth: Truth, *, predicted: bool) -> DecisionCounts:
@@ -150,10 +176,13 @@ def decide_best(scores: Float[np.ndarray, "n l"], truth: Truth, count: int) -> D
     from manyhot.metrics.kernels import pick_best
 
     def decide(rows: slice) -> Bool[np.ndarray, "k l"]:
-        block = read_block(scores, rows)
-        picked = np.zeros(block.shape, dtype=bool)
-        pick_best(block, truth.known_rows(rows), count, picked)
-        return picked
+        block = known_block(scores, truth, rows)
+        best = np.empty((len(block), count), dtype=np.int64)
+        pick_best(block, best)
+        # One more column takes the places that no label fills, -1.
+        picked = np.zeros((len(block), block.shape[1] + 1), dtype=bool)
+        picked[np.arange(len(block))[:, np.newaxis], best] = True
+        return picked[:, :-1]
 
     return decide
 
@@ -162,6 +191,17 @@ def divide(numerator: Num[np.ndarray, " k"], denominator: Num[np.ndarray, " k"])
     """Return the quotients; NaN where the denominator is zero."""
     undefined = np.full(denominator.shape, np.nan)
     return np.divide(numerator, denominator, out=undefined, where=denominator != 0)
+
+
+def _of_hits(
+    truth: Truth,
+    hit: Bool[np.ndarray, " p"],
+    labels_predicted: Int64[np.ndarray, " l"],
+    rows_predicted: Int64[np.ndarray, " n"],
+) -> DecisionCounts:
+    label_hits = np.bincount(truth.label_ids[hit], minlength=truth.num_labels)
+    row_hits = np.bincount(truth.row_ids[hit], minlength=truth.num_samples)
+    return _with_truth(truth, (label_hits, labels_predicted), (row_hits, rows_predicted))
 
 
 def _with_truth(

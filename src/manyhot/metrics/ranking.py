@@ -1,14 +1,14 @@
 """Figures of each row's order of labels: LRAP, coverage, ranking loss, and what stands among the best k."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from manyhot.metrics.counts import divide
 from manyhot.metrics.figures import Figure, mean_figure
-from manyhot.metrics.ranks import starts_of, tie_groups
-from manyhot.metrics.scores import read_block
+from manyhot.metrics.scores import known_block
 from manyhot.metrics.truth import Truth
 
 TOP_COUNTS = (1, 3, 5)
@@ -25,6 +25,7 @@ class RowRanks:
         cells_above: Those with s > the positive's.
         positives_at_or_above: Positives among them.
         places: Place from 0 when the best label stands first, and of tied labels the lowest id.
+        weights: What finding it is worth: the label's inverse propensity. None where propensities are not known.
     """
 
     offsets: Int64[np.ndarray, " offsets"]
@@ -33,6 +34,12 @@ class RowRanks:
     cells_above: Int64[np.ndarray, " p"]
     positives_at_or_above: Int64[np.ndarray, " p"]
     places: Int64[np.ndarray, " p"]
+    weights: Float64[np.ndarray, " p"] | None = None
+
+    @cached_property
+    def row_ids(self) -> Int64[np.ndarray, " p"]:
+        """The row of each positive."""
+        return np.repeat(np.arange(len(self.known)), self.positives)
 
     @property
     def positives(self) -> Int64[np.ndarray, " n"]:
@@ -41,35 +48,28 @@ class RowRanks:
 
     def sum_rows(self, values: Float[np.ndarray, " p"]) -> Float64[np.ndarray, " n"]:
         """Return the sum of the values of each row's positives."""
-        rows = np.repeat(np.arange(len(self.known)), self.positives)
         # astype: NumPy counts nothing at all in whole numbers.
-        return np.bincount(rows, weights=values, minlength=len(self.known)).astype(np.float64, copy=False)
+        return np.bincount(self.row_ids, weights=values, minlength=len(self.known)).astype(np.float64, copy=False)
 
 
 def rank_by_row(scores: Float[np.ndarray, "n l"], truth: Truth) -> RowRanks:
     """Return the ranks of each row's positives among the row's known cells, in one pass over the scores."""
-    from manyhot.metrics import kernels
+    from manyhot.metrics.kernels import rank_rows
 
-    at_or_above, above, before = np.zeros((3, len(truth.label_ids)), dtype=np.int64)
+    offsets = truth.positives.indptr.astype(np.int64, copy=False)
+    ranks = np.empty((4, len(truth.label_ids)), dtype=np.int64)
     for rows in truth.row_blocks():
-        offsets = truth.positives.indptr[rows.start : rows.stop + 1].astype(np.int64)
-        own = slice(offsets[0], offsets[-1])
-        kernels.rank_by_row(
-            read_block(scores, rows),
-            truth.known_rows(rows),
-            offsets - offsets[0],
-            truth.label_ids[own],
-            at_or_above[own],
-            above[own],
-            before[own],
-        )
+        block = known_block(scores, truth, rows)
+        rank_rows(block, offsets[rows.start : rows.stop + 1], truth.label_ids, ranks)
+    weights = truth.inverse_propensities
     return RowRanks(
-        offsets=truth.positives.indptr.astype(np.int64),
+        offsets=offsets,
         known=truth.row_known,
-        cells_at_or_above=at_or_above,
-        cells_above=above,
-        positives_at_or_above=_positives_at_or_above(at_or_above, truth),
-        places=above + before,
+        cells_at_or_above=ranks[0],
+        cells_above=ranks[1],
+        positives_at_or_above=ranks[2],
+        places=ranks[3],
+        weights=None if weights is None else weights[truth.label_ids],
     )
 
 
@@ -95,6 +95,7 @@ def ranking_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
         values[f"precision_at_{count}"] = hits / count * some
         values[f"recall_at_{count}"] = divide(hits, positives)
         values[f"ndcg_at_{count}"] = _ndcg(ranks, count)
+        values[f"psp_at_{count}"], values[f"psndcg_at_{count}"] = _weighted_gains(ranks, count)
     single = np.where(positives == 1, 1.0, np.nan)
     values["argmax_accuracy"] = _hits(ranks, 1) * single
     values["top5_accuracy"] = _hits(ranks, 5) * single
@@ -121,11 +122,17 @@ def _ndcg(ranks: RowRanks, count: int) -> Float64[np.ndarray, " n"]:
     return divide(gained, ideal)
 
 
-def _positives_at_or_above(cells_at_or_above: Int64[np.ndarray, " p"], truth: Truth) -> Int64[np.ndarray, " p"]:
-    """Return how many positives of the row stand at or above each: those whose own count is no larger."""
-    # Cells at or above fall as scores rise, and are equal exactly where scores are.
-    order = np.lexsort((cells_at_or_above, truth.row_ids))
-    _, last = tie_groups(cells_at_or_above[order], starts_of(truth.positives.indptr))
-    counts = np.empty(len(order), dtype=np.int64)
-    counts[order] = last + 1 - truth.positives.indptr[truth.row_ids]
-    return counts
+def _weighted_gains(ranks: RowRanks, count: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return PSP@k and PSnDCG@k of each row: the weights found among the k best, over the most that could be found."""
+    if ranks.weights is None:
+        undefined = np.full(len(ranks.known), np.nan)
+        return undefined, undefined
+    discounts = 1 / np.log2(np.arange(2, count + 2))
+    # The best order has the heaviest first.
+    order = np.lexsort((-ranks.weights, ranks.row_ids))
+    best = np.arange(len(order)) - ranks.offsets[ranks.row_ids]
+    found, ideal = [], []
+    for weights, places, sums in ((ranks.weights, ranks.places, found), (ranks.weights[order], best, ideal)):
+        kept = np.where(places < count, weights, 0.0)
+        sums += [ranks.sum_rows(kept), ranks.sum_rows(kept * discounts[np.minimum(places, count - 1)])]
+    return divide(found[0], ideal[0]), divide(found[1], ideal[1])

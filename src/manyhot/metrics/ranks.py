@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Num
 
-from manyhot.metrics.keys import bucket_starts, score_keys
-from manyhot.metrics.scores import read_block
+from manyhot.metrics.scores import column_blocks, known_block
 from manyhot.metrics.truth import Truth
+
+# A table of 1 MiB, which the second cache holds.
+POOLED_BUCKETS = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,55 +49,68 @@ class PositiveRanks:
 def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks:
     """Return the ranks of each label's positives among the label's known cells.
 
-    One pass over the scores, in blocks of rows; nothing is sorted but the positives.
+    One pass over the scores, in blocks of columns; nothing is sorted but the positives. Labels with few positives
+    compare each with every cell, labels with many place every cell among them: the counts are the same.
     """
-    from manyhot.metrics.kernels import count_by_label
+    from manyhot.metrics.kernels import rank_columns
 
-    labels = truth.label_ids
-    values = scores[truth.row_ids, labels]
-    values = values[np.lexsort((values, labels))]
-    offsets = np.concatenate(([0], np.cumsum(truth.label_positives))).astype(np.int64)
-    reached, equal = np.zeros((2, len(values)), dtype=np.int64)
-    for rows in truth.row_blocks():
-        block = read_block(scores, rows)
-        count_by_label(block, truth.known_rows(rows), values, offsets, reached, equal)
-    return _ranks_from_counts(values, offsets, reached, equal, truth.label_known)
+    offsets, row_ids = truth.columns.indptr, truth.columns.ids.astype(np.int64, copy=False)
+    values = np.empty(len(row_ids), dtype=scores.dtype)
+    ranks = np.empty((4, len(row_ids)), dtype=np.int64)
+    for labels, columns in column_blocks(scores, truth):
+        rank_columns(columns, offsets[labels.start : labels.stop + 1], row_ids, values, ranks)
+    return PositiveRanks(
+        offsets=offsets,
+        known=truth.label_known,
+        cells_at_or_above=ranks[0],
+        cells_above=ranks[1],
+        positives_at_or_above=ranks[2],
+        positives_above=ranks[3],
+    )
 
 
 def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks:
     """Return the ranks of all positives among all known cells, as of one label that holds every cell."""
-    from manyhot.metrics.kernels import count_pooled
+    from manyhot.metrics.counting_kernels import fill_marks
 
     values = np.sort(scores[truth.row_ids, truth.label_ids])
-    starts = bucket_starts(values)
-    reached, equal = np.zeros((2, len(values)), dtype=np.int64)
-    for rows in truth.row_blocks():
-        block = read_block(scores, rows)
-        count_pooled(block, score_keys(block), truth.known_rows(rows), values, starts, reached, equal)
-    offsets = np.array([0, len(values)], dtype=np.int64)
-    return _ranks_from_counts(values, offsets, reached, equal, truth.label_known.sum(keepdims=True))
-
-
-def _ranks_from_counts(
-    values: Float[np.ndarray, " p"],
-    offsets: Int64[np.ndarray, " offsets"],
-    reached: Int64[np.ndarray, " p"],
-    equal: Int64[np.ndarray, " p"],
-    known: Int64[np.ndarray, " l"],
-) -> PositiveRanks:
-    lengths = np.diff(offsets)
-    ends = np.repeat(offsets[1:], lengths)
-    sums = np.concatenate(([0], np.cumsum(reached)))
-    at_or_above = sums[ends] - sums[:-1]
-    first, last = tie_groups(values, starts_of(offsets))
+    marks = np.empty(len(values) + 2, dtype=values.dtype)
+    num_marks = fill_marks(values, marks)
+    counts = _count_pooled(scores, truth, marks[: num_marks + 2]) if num_marks else np.zeros((1, 2), dtype=np.int64)
+    first, last = tie_groups(values, starts_of(np.array([0, len(values)])))
+    places = np.searchsorted(marks[1 : num_marks + 1], values) + 1
+    at_or_above = np.cumsum(counts.sum(axis=1)[::-1])[::-1][places]
     return PositiveRanks(
-        offsets=offsets,
-        known=known,
+        offsets=np.array([0, len(values)], dtype=np.int64),
+        known=truth.label_known.sum(keepdims=True),
         cells_at_or_above=at_or_above,
-        cells_above=at_or_above - equal[last],
-        positives_at_or_above=ends - first,
-        positives_above=ends - last - 1,
+        cells_above=at_or_above - counts[places, 1],
+        positives_at_or_above=len(values) - first,
+        positives_above=len(values) - 1 - last,
     )
+
+
+def _count_pooled(
+    scores: Float[np.ndarray, "n l"], truth: Truth, marks: Float[np.ndarray, " k"]
+) -> Int64[np.ndarray, "m 2"]:
+    """Return for each number of marks how many known cells reach just so many: those above and those equal to the last."""
+    from manyhot.metrics.counting_kernels import fill_starts
+    from manyhot.metrics.kernels import place_rows
+
+    num_marks = len(marks) - 2
+    starts = np.empty(min(POOLED_BUCKETS, 8 * num_marks) + 1, dtype=np.uint32)
+    low, scale, crowded = fill_starts(marks, num_marks, starts)
+    totals = np.zeros(2 * num_marks + 2, dtype=np.int64)
+    # Half the width of the totals, so that twice as many stay in the cache; added up before they can overflow.
+    counts, filled = np.zeros(len(totals), dtype=np.int32), 0
+    for rows in truth.row_blocks():
+        block = known_block(scores, truth, rows)
+        if filled + block.size > np.iinfo(np.int32).max:
+            totals += counts
+            counts[:], filled = 0, 0
+        place_rows(block, low, scale, starts, crowded, marks, counts)
+        filled += block.size
+    return (totals + counts).reshape(-1, 2)
 
 
 def starts_of(offsets: Int64[np.ndarray, " offsets"]) -> Bool[np.ndarray, " p"]:

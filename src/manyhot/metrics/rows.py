@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from manyhot.metrics.calibration import Predicted, proper_scores
-from manyhot.metrics.counts import Confusion, Decide, DecisionCounts, count_decisions, decide_above, decide_best
+from manyhot.metrics.counts import Confusion, Decide, DecisionCounts, count_above, count_best, count_decisions
 from manyhot.metrics.decided import sample_values
 from manyhot.metrics.ranking import RowRanks, rank_by_row, ranking_values
 from manyhot.metrics.truth import Truth
@@ -120,13 +120,13 @@ def count_rows(
         samples=samples,
         half=half.labels,
         decided=None if decided is None else decided.labels,
-        three_best=count_decisions(decide_best(scores, truth, 3), truth).labels,
+        three_best=count_best(scores, truth, 3).labels,
     )
 
 
 def count_at_half(predicted: Predicted, truth: Truth) -> DecisionCounts:
     """Return the counts of the decision p ≥ 0.5."""
-    return count_decisions(decide_above(predicted.values, predicted.half), truth)
+    return count_above(predicted.values, np.full(truth.num_labels, predicted.half), truth)
 
 
 def _joined(batches: Sequence[Values]) -> Values:

@@ -1,5 +1,6 @@
 """Scores as they come from users: their shape and kind checked once, then handed on in blocks of rows."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from manyhot.errors import ScoreError
 from manyhot.metrics.truth import Truth
 
 Kind = Literal["logits", "probs"]
+COLUMN_CELLS = 1 << 21
+MAX_COLUMNS = 256
 
 
 def read_scores(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"], truth: Truth) -> Float[np.ndarray, "n l"]:
@@ -76,6 +79,33 @@ def read_block(scores: Float[np.ndarray, "n l"], rows: slice) -> Float[np.ndarra
     A view where the scores are so already; else a copy, no larger than the block.
     """
     return np.require(scores[rows], requirements=("C", "W"))
+
+
+def known_block(scores: Float[np.ndarray, "n l"], truth: Truth, rows: slice) -> Float[np.ndarray, "k l"]:
+    """Return a block of rows with NaN in place of unknown cells; a view where all are known, as `read_block`."""
+    block = read_block(scores, rows)
+    known = truth.known_rows(rows)
+    return np.where(known, block, block.dtype.type(np.nan)) if known.shape[1] else block
+
+
+def column_blocks(scores: Float[np.ndarray, "n l"], truth: Truth) -> Iterator[tuple[slice, Float[np.ndarray, "k n"]]]:
+    """Yield slices of labels with their columns as rows, NaN in place of unknown cells.
+
+    One buffer of about 2²¹ cells is filled again and again: use each before the next is asked for.
+    """
+    from manyhot.metrics.kernels import turn_columns
+
+    width = min(MAX_COLUMNS, max(1, COLUMN_CELLS // max(1, truth.num_samples)), max(1, truth.num_labels))
+    buffer = np.empty((width, truth.num_samples), dtype=scores.dtype)
+    for start in range(0, truth.num_labels, width):
+        labels = slice(start, min(start + width, truth.num_labels))
+        columns = buffer[: labels.stop - start]
+        turn_columns(scores[:, labels], columns)
+        for index, column in enumerate(columns):
+            known = truth.known_column(start + index)
+            if known is not None:
+                column[~known] = np.nan
+        yield labels, columns
 
 
 def _to_array(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"]) -> Float[np.ndarray, "n l"]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
+from jaxtyping import Bool, Float64, Int64, Integer
 
 from manyhot.labels import Csr, LabelSets
+from manyhot.labels.csr import narrow_ids
 from manyhot.targets import SparseTargets
 
 BLOCK_CELLS = 1 << 18
@@ -26,6 +27,7 @@ class Truth:
         exception_known: For each source whether its exceptions are known.
         names: The labels' names.
         groups: The labels' groups; None where the label space has none.
+        inverse_propensities: What finding a positive of each label is worth to `psp_at_k`; None where it is not known.
     """
 
     num_samples: int
@@ -37,6 +39,7 @@ class Truth:
     exception_known: Bool[np.ndarray, " s"]
     names: tuple[str, ...]
     groups: tuple[str | None, ...] | None = None
+    inverse_propensities: Float64[np.ndarray, " l"] | None = None
 
     @cached_property
     def row_ids(self) -> Int64[np.ndarray, " p"]:
@@ -172,6 +175,6 @@ def _cells(listed: Csr, rows: slice) -> tuple[Int64[np.ndarray, " p"], Integer[n
 
 def _transposed(listed: Csr, num_labels: int) -> Csr:
     # Stable, so that the rows of each label stay sorted; NumPy sorts 16-bit ids by counting.
-    order = np.argsort(listed.ids, kind="stable")
+    order = np.argsort(narrow_ids(listed.ids), kind="stable")
     counts = np.bincount(listed.ids, minlength=num_labels)
     return Csr(np.concatenate(([0], np.cumsum(counts))).astype(np.int64), listed.row_ids()[order])
