@@ -1,9 +1,12 @@
 """The facts about data count what is there, with all three states."""
 
+from pathlib import Path
+
 import numpy as np
 
 from manyhot.labels import LabelSets, LabelSpace
-from manyhot.runs.facts import describe_labels
+from manyhot.runs.facts import LabelShare, describe_data, describe_labels
+from manyhot.sources import Manifest
 
 SPACE = LabelSpace(names=("a", "N/A", "c"))
 
@@ -23,7 +26,7 @@ def test_facts_of_dense_labels_with_unknown_cells() -> None:
         "most frequent    'a', positives: 2 (66.7% of 3)",
         "least frequent   'c', positives: 0 (0.0% of 4)",
         "never positive   1 (no figure is defined for them)",
-        "without a label  2 (they stay, as samples of negatives)",
+        "without a label  2 (they stay)",
         "unknown cells    2 of 12",
     ]
 
@@ -37,3 +40,23 @@ def test_facts_of_labels_that_are_all_unknown() -> None:
 def test_facts_of_no_samples() -> None:
     facts = describe_labels(LabelSets.from_lists([], SPACE))
     assert (facts.num_samples, facts.most_labels, facts.num_unlabelled) == (0, 0, 0)
+
+
+def test_shares_of_rare_labels_are_not_shown_as_nothing() -> None:
+    shares = [LabelShare(name="a", positives=positives, known=100_000) for positives in (0, 3, 33, 3_300)]
+    assert [str(share).rpartition("(")[2] for share in shares] == [
+        "0.0% of 100,000)", "<0.01% of 100,000)", "0.03% of 100,000)", "3.3% of 100,000)",
+    ]  # fmt: skip
+
+
+def test_splits_and_groups_are_counted() -> None:
+    labels = LabelSets.from_names([["a"], [], ["a"], []])
+    manifest = Manifest.from_lists(
+        Path(), list("wxyz"), labels, splits=["test", "train", "test", None], groups=["p", None, "p", "q"]
+    )
+    facts = describe_data(manifest)
+    assert list(facts.splits.items()) == [("train", 1), ("test", 2)]
+    assert (facts.num_groups, facts.largest_group) == (2, 2)
+    lines = facts.to_lines()
+    assert "splits           train 1, test 2" in lines
+    assert "groups           2, the largest of 2 samples (never parted)" in lines

@@ -40,7 +40,8 @@ def check_labels(manifest: Manifest) -> list[Finding]:
     rare = np.flatnonzero((positives > 0) & (positives < RARE_POSITIVES))
     found = [
         finding_about(
-            "constant-label", "warning", "a label is positive in every sample where it is known: nothing can be learnt; drop it",
+            "constant-label", "warning",
+            "a label is positive in every sample where it is known: nothing can be learnt; drop it, or say where it is not",
             (f"{quote(space.names[label])}: {positives[label]:,} of {counts.known[label]:,}" for label in constant),
             len(constant),
         ),

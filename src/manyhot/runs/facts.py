@@ -69,7 +69,9 @@ class DataFacts:
         if self.num_never_positive:
             facts["never positive"] = f"{self.num_never_positive:,} (no figure is defined for them)"
         if self.num_unlabelled:
-            facts["without a label"] = f"{self.num_unlabelled:,} (they stay, as samples of negatives)"
+            # Where cells are unknown, a row without positives need not hold negatives.
+            stay = "they stay" if self.num_unknown else "they stay, as samples of negatives"
+            facts["without a label"] = f"{self.num_unlabelled:,} ({stay})"
         if self.splits:
             facts["splits"] = ", ".join(f"{name} {count:,}" for name, count in self.splits.items())
         if self.num_groups:
