@@ -108,6 +108,7 @@ CASES = [
     broken_json("broken names", '{"a.jpg": ["cat"]}', "json-syntax", "label_names.json", "line 1, column 8", label_names__json='["cat",'),
     # JSON lines
     broken_lines("a broken line", '{"file": "a.jpg", "labels": ["cat"]}\n{"file": \n', "json-syntax", "line 2", "mend it"),
+    broken_lines("blanks of another kind", "\x1c\n\u00a0\n", "empty-data", "no line holds an object", "at least one sample"),
     broken_lines("a list as line", '{"file": "a.jpg", "labels": ["cat"]}\n["b.jpg"]\n', "json-shape", "line 2", '"labels"'),
     broken_lines("a key twice in a line", '{"file": "a.jpg", "file": "b.jpg", "labels": []}\n', "duplicate-key", "line 1: 'file'", "delete one"),
     broken_lines("labels left out", '{"file": "a.jpg", "labels": ["cat"]}\n{"file": "b.jpg"}\n', "null-labels", "line 2", "write []"),

@@ -22,7 +22,8 @@ class CellList:
         row_ids: The row of each cell.
         label_ids: The label of each cell.
         states: `NEGATIVE`, `POSITIVE` or `UNKNOWN` for each cell; None when all are positive.
-        confidence: How sure each cell's state is, in (0, 1]; None when all are certain. Kept for positives.
+        confidence: How sure each cell's state is, in (0, 1]; None when all are certain. Kept for positives, to three
+            digits.
     """
 
     num_rows: int
@@ -107,7 +108,8 @@ def _confidence_of(
     places = np.searchsorted(positive, keys)
     kept = _contains(positive, keys)
     np.maximum.at(found, places[kept], values[kept])
-    return found
+    # As a label store keeps it, so that data and a store of them are the same to the bit; never 0, which is none.
+    return np.maximum(found.astype(np.float16), np.finfo(np.float16).smallest_subnormal).astype(np.float32)
 
 
 def _report_repeated(keys: Int64[np.ndarray, " p"], space: LabelSpace, reader: Reader) -> None:

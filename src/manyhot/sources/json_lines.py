@@ -48,6 +48,7 @@ def open_json_lines(path: Path, findings: FindingLog) -> Table | None:
 def read_json_lines(path: Path, findings: FindingLog) -> Iterator[Table]:
     """Yield such a file as tables of some rows each; a key that a table lacks is null there."""
     kinds: Kinds = {}
+    has_rows = False
     for block in read_text_blocks(path, findings):
         waiting = [block]
         while waiting:
@@ -60,7 +61,10 @@ def read_json_lines(path: Path, findings: FindingLog) -> Iterator[Table]:
                 # The first lines say what columns there are.
                 waiting += _parted(part, ends, len(ends) // 2 if kinds else _FEW_LINES)
             elif table.num_rows:
+                has_rows = True
                 yield table
+    if not has_rows and not findings.has_errors:
+        findings.error("empty-data", f"{path}: no line holds an object; it needs at least one sample")
 
 
 def _parted(block: TextBlock, ends: Int64[np.ndarray, " lines"], num_lines: int) -> list[TextBlock]:

@@ -99,7 +99,10 @@ def _nulls(path: Path, column: str) -> Iterator[tuple[list[int], int]]:
         return
     name = f"{column}.{BYTES}"
     with _open_parquet(path) as file:
-        index = [file.schema.column(leaf).path for leaf in range(len(file.schema))].index(name)
+        leaves = [file.schema.column(leaf).path for leaf in range(len(file.schema))]
+        if name not in leaves:
+            raise ShardFaultError("its two descriptions of its columns disagree")
+        index = leaves.index(name)
         for group in range(file.num_row_groups):
             part = file.metadata.row_group(group)
             statistics = part.column(index).statistics
