@@ -1,7 +1,9 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from manyhot.data.checking_leaks import check_leaks
@@ -101,3 +103,11 @@ def test_a_sample_that_stands_twice_is_a_warning_and_in_two_splits_an_error(tmp_
 def test_rows_without_pictures_are_not_looked_for(tmp_path):
     labels = LabelSets.from_names([["cat"]] * 2)
     assert check_leaks(Manifest.from_lists(tmp_path, ["a", "b"], labels, has_pictures=False)) == []
+
+
+def test_repeated_samples_are_found_across_the_chunks_of_a_table(tmp_path):
+    first = Manifest.from_lists(tmp_path, ["a", "b"], LabelSets.from_names([["cat"]] * 2), has_pictures=False)
+    samples = pa.concat_tables([first.samples, first.samples.slice(1), first.samples.slice(2)])
+    manifest = replace(first, samples=samples, labels=first.labels.take([0, 1, 1]))
+    (finding,) = check_leaks(manifest)
+    assert finding.examples == ("'b': 2 rows",)

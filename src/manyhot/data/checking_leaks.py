@@ -77,7 +77,9 @@ def _repeats(numbers: Integer[np.ndarray, " n"], values: Int64[np.ndarray, " n"]
 def _check_repeated(manifest: Manifest, splits: Int64[np.ndarray, " n"]) -> Iterator[Finding | None]:
     """Name references that stand several times, which only stores of several data can hold."""
     references = manifest.samples["reference"]
-    numbers = references.combine_chunks().dictionary_encode().indices.to_numpy()
+    # By chunks, which share one dictionary: texts of more than 2 GB do not fit into one.
+    chunks = references.dictionary_encode().chunks
+    numbers = np.concatenate([np.zeros(0, dtype=np.int32), *(chunk.indices.to_numpy() for chunk in chunks)])
     repeats = _repeats(numbers, splits)
     # Without pictures a reference may be the number of a row, in each of several data.
     leaked = repeats.differ & manifest.has_pictures
