@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from manyhot.decisions import Rule, best_thresholds, fit_decision
-from manyhot.decisions.decision import rule_named
+from manyhot.decisions import RuleName, best_thresholds, fit_decision
+from manyhot.decisions.rules import rule_named
 from manyhot.errors import ScoreError, UsageError
 from manyhot.labels import LabelSets, LabelSpace
 
-RULES: tuple[Rule, ...] = ("plug-in", "best-f", "global", "half")
-FITTED: tuple[Rule, ...] = ("plug-in", "best-f", "global")
+RULES: tuple[RuleName, ...] = ("plug-in", "best-f", "global", "half")
+FITTED: tuple[RuleName, ...] = ("plug-in", "best-f", "global")
 
 
 def sets_of(matrix: np.ndarray) -> LabelSets:
@@ -40,7 +40,7 @@ def power_law(seed: int, num_samples: tuple[int, int], num_labels: int, *, signa
 
 
 @pytest.mark.parametrize("rule", FITTED)
-def test_label_without_positives_is_never_predicted(rule: Rule):
+def test_label_without_positives_is_never_predicted(rule: RuleName):
     logits, truth, *_ = power_law(0, (300, 1), 20)
     truth[:, 4] = 0
     decision = fit_decision(logits, sets_of(truth), rule=rule)
@@ -50,14 +50,14 @@ def test_label_without_positives_is_never_predicted(rule: Rule):
 
 
 @pytest.mark.parametrize("rule", FITTED)
-def test_label_of_unknown_cells_only_is_never_predicted(rule: Rule):
+def test_label_of_unknown_cells_only_is_never_predicted(rule: RuleName):
     logits, truth, *_ = power_law(1, (100, 1), 5)
     truth[:, 2] = np.nan
     assert fit_decision(logits, sets_of(truth), rule=rule).thresholds[2] == np.inf
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_unknown_cells_change_nothing(rule: Rule):
+def test_unknown_cells_change_nothing(rule: RuleName):
     logits, truth, *_ = power_law(2, (200, 1), 8)
     truth[150:] = np.nan
     truth[:40, 3] = np.nan
@@ -156,7 +156,7 @@ def test_constant_label_is_always_predicted():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_one_sample_of_one_label_is_enough(rule: Rule):
+def test_one_sample_of_one_label_is_enough(rule: RuleName):
     decision = fit_decision(np.array([[2.0]]), sets_of(np.ones((1, 1))), rule=rule)
     assert decision.preds(np.array([[2.0]])).tolist() == [[True]]
 

@@ -67,10 +67,22 @@ class Cells:
         """Number of positive cells of each label."""
         return self.positive.sum(axis=0)
 
+    @property
+    def fewest(self) -> Int64[np.ndarray, " l"]:
+        """Number of positive or of negative cells of each label, whichever is smaller."""
+        positives = self.positives
+        known = len(self.positive) if self.known is None else self.known.sum(axis=0)
+        return np.minimum(positives, known - positives)
+
+    def take(self, rows: Int64[np.ndarray, " k"]) -> "Cells":
+        """Return the cells of some samples."""
+        known = None if self.known is None else self.known[rows]
+        return Cells(scores=self.scores[rows], positive=self.positive[rows], known=known)
+
     def blocks(self) -> Iterator[Block]:
         """Yield the cells of a few labels at a time."""
         num_samples, num_labels = self.scores.shape
-        width = max(1, _BLOCK_CELLS // num_samples)
+        width = max(1, _BLOCK_CELLS // max(num_samples, 1))
         for start in range(0, num_labels, width):
             labels = slice(start, start + width)
             positive = np.ascontiguousarray(self.positive[:, labels].T)

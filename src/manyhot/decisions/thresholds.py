@@ -4,8 +4,10 @@ With β = 1 the best threshold of a label is half of the best F that it reaches:
 a look at which cells are positive, so rare labels have nothing to overfit.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from manyhot.decisions.cells import Cells
 from manyhot.labels import LabelSets
@@ -87,25 +89,56 @@ def search(cells: Cells, beta: float) -> Float64[np.ndarray, " l"]:
     return thresholds
 
 
-def _search(
-    values: Float64[np.ndarray, "b n"], positive: Bool[np.ndarray, "b n"], beta: float
-) -> Float64[np.ndarray, " b"]:
-    order = np.argsort(-values, axis=1, kind="stable")
-    values, hits = np.take_along_axis(values, order, axis=1), np.take_along_axis(positive, order, axis=1)
-    positives = positive.sum(axis=1)
-    predicted = np.arange(1, values.shape[1] + 1)
-    scores = (1.0 + beta**2) * hits.cumsum(axis=1) / (predicted + beta**2 * positives[:, None])
-    # A threshold cannot part equal values: only the last of them ends a decision.
-    scores[:, :-1][values[:, :-1] == values[:, 1:]] = -1.0
-    last = scores.argmax(axis=1)[:, None]
-    behind = np.concatenate([values[:, 1:], np.zeros((len(values), 1))], axis=1)
-    lower = np.maximum(np.take_along_axis(behind, last, axis=1)[:, 0], 0.0)
-    upper = np.take_along_axis(values, last, axis=1)[:, 0]
-    return np.where(positives > 0, 0.5 * (lower + upper), np.inf)
-
-
 def search_pooled(cells: Cells, beta: float) -> float:
     """Return the one threshold that maximises F-beta of all known cells pooled; `inf` without positives."""
     known = np.ones_like(cells.positive) if cells.known is None else cells.known
     values = np.where(known, cells.scores, -1.0).reshape(1, -1)
     return float(_search(values, cells.positive.reshape(1, -1), beta)[0])
+
+
+def _search(
+    values: Float64[np.ndarray, "b n"], positive: Bool[np.ndarray, "b n"], beta: float
+) -> Float64[np.ndarray, " b"]:
+    ranked = Ranked.of(values, positive)
+    positives = positive.sum(axis=1)
+    scores = (1.0 + beta**2) * ranked.hits / (ranked.predicted + beta**2 * positives[:, None])
+    scores[~ranked.is_end] = -1.0
+    return np.where(positives > 0, ranked.midway(scores.argmax(axis=1)), np.inf)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranked:
+    """The cells of some labels from the most to the least probable; unknown ones stand last, with a value of -1.
+
+    Args:
+        values: Falling.
+        hits: Positives (or expected positives) up to and with each cell.
+        is_end: Whether a threshold can stand behind the cell: it cannot part equal values.
+    """
+
+    values: Float64[np.ndarray, "b n"]
+    hits: Float64[np.ndarray, "b n"] | Int64[np.ndarray, "b n"]
+    is_end: Bool[np.ndarray, "b n"]
+
+    @staticmethod
+    def of(
+        values: Float64[np.ndarray, "b n"], counted: Bool[np.ndarray, "b n"] | Float64[np.ndarray, "b n"]
+    ) -> "Ranked":
+        """Return the cells in order, with what they count: 1 for a positive, or its probability."""
+        order = np.argsort(-values, axis=1, kind="stable")
+        values, counted = np.take_along_axis(values, order, axis=1), np.take_along_axis(counted, order, axis=1)
+        is_end = np.ones(values.shape, dtype=bool)
+        is_end[:, :-1] = values[:, :-1] > values[:, 1:]
+        return Ranked(values=values, hits=counted.cumsum(axis=1), is_end=is_end)
+
+    @property
+    def predicted(self) -> Int64[np.ndarray, " n"]:
+        """Number of cells up to and with each."""
+        return np.arange(1, self.values.shape[1] + 1)
+
+    def midway(self, last: Int64[np.ndarray, " b"]) -> Float64[np.ndarray, " b"]:
+        """Return the threshold midway between the last value that passes and the next; the next of the very last is 0."""
+        behind = np.concatenate([self.values[:, 1:], np.zeros((len(self.values), 1))], axis=1)
+        lower = np.maximum(np.take_along_axis(behind, last[:, None], axis=1)[:, 0], 0.0)
+        upper = np.take_along_axis(self.values, last[:, None], axis=1)[:, 0]
+        return 0.5 * (lower + upper)
