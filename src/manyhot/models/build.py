@@ -1,7 +1,8 @@
 """From a specification to a model: the one way that training and bundles share."""
 
 from manyhot.models.classifier import Classifier
-from manyhot.models.encoders import count_features, create_encoder
+from manyhot.models.encoders import count_features, count_token_features, create_encoder
+from manyhot.models.head_specs import reads_tokens
 from manyhot.models.heads import build_head
 from manyhot.models.spec import ModelSpec
 
@@ -21,6 +22,7 @@ def build_model(spec: ModelSpec) -> Classifier:
     """
     image_size = spec.preprocessing.image_size
     encoder = create_encoder(spec.encoder, image_size=image_size)
-    num_features = count_features(encoder, spec.encoder, image_size=image_size)
+    count = count_token_features if reads_tokens(spec.head) else count_features
+    num_features = count(encoder, spec.encoder, image_size=image_size)
     head = build_head(spec.head, num_features=num_features, num_labels=spec.num_labels)
     return Classifier(spec, encoder, head)

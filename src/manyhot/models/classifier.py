@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from manyhot.models.heads import Head
 from manyhot.models.spec import ModelSpec
+from manyhot.models.tokens import encoder_tokens
 
 
 class Classifier(nn.Module):
@@ -14,7 +15,7 @@ class Classifier(nn.Module):
     Args:
         spec: What the model is; mean and std are taken from it, so the weights file holds none.
         encoder: Normalised pictures `(n, 3, h, w)` to features `(n, d)`.
-        head: Features to logits.
+        head: Features to logits, of each picture or of each of its places.
     """
 
     def __init__(self, spec: ModelSpec, encoder: nn.Module, head: Head) -> None:
@@ -34,20 +35,25 @@ class Classifier(nn.Module):
         Args:
             images: RGB, uint8 from 0 to 255 or float from 0 to 1, already resized; normalised here, on the device.
         """
-        features = self.features(images)
+        features = self.features(images) if self.head.reads == "features" else self.tokens(images)
         # Outside of autocast: logits rank samples, and bf16 has 256 values between 1 and 2.
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())
 
     def features(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Return the encoder's features."""
+        """Return the encoder's features of each picture."""
+        # Of a frozen encoder nothing learns, so nothing is kept for a backward pass.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
+            return self.encoder(self._normalised(images))
+
+    def tokens(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n t d"]:
+        """Return the encoder's features of each place of each picture, before they are pooled."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
+            return encoder_tokens(self.encoder, self._normalised(images))
+
+    def _normalised(self, images: Tensor) -> Tensor:
         scaled = images if images.is_floating_point() else images.float() / 255
-        normalised = (scaled - self.mean) / self.std
-        if not self.encoder_is_frozen:
-            return self.encoder(normalised)
-        # Nothing below the head learns, so nothing is kept for a backward pass.
-        with torch.no_grad():
-            return self.encoder(normalised)
+        return (scaled - self.mean) / self.std
 
     def train(self, mode: bool = True) -> "Classifier":
         """Set training mode; a frozen encoder stays in evaluation mode, so that its batch statistics do not move."""

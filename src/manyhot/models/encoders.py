@@ -1,14 +1,16 @@
 """Encoders: any of timm's image networks by name, without its classifier."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from manyhot.errors import ModelError, did_you_mean
 from manyhot.models.hub import published_weights
 from manyhot.models.spec import Preprocessing
+from manyhot.models.tokens import encoder_tokens
 from manyhot.models.weights import fit_to_encoder, read_weights
 
 if TYPE_CHECKING:
@@ -66,6 +68,26 @@ def count_features(encoder: nn.Module, name: str, *, image_size: int) -> int:
     Raises:
         ModelError: If the encoder cannot take pictures of this size, or gives more than one vector a picture.
     """
+    features = _try(encoder, encoder, name, image_size)
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+        raise ModelError(f"encoder {name!r} gives {shape}, not one vector a picture; choose another encoder")
+    return features.shape[1]
+
+
+def count_token_features(encoder: nn.Module, name: str, *, image_size: int) -> int:
+    """Return the number of features that the encoder gives a place of a picture, found as in `count_features`.
+
+    Raises:
+        ModelError: If the encoder cannot take pictures of this size, or gives no features of places.
+    """
+    tokens = _try(lambda images: encoder_tokens(encoder, images), encoder, name, image_size)
+    assert isinstance(tokens, torch.Tensor), type(tokens)
+    return tokens.shape[2]
+
+
+def _try(run: Callable[[Tensor], object], encoder: nn.Module, name: str, image_size: int) -> object:
+    """Return what one black picture gives; the encoder is left as it was."""
     was_training = encoder.training
     # In eval mode: batch statistics stay as they are, and nothing is drawn from the random generator. Not in inference
     # mode: some encoders keep tensors of their first pass, which could not be trained with later.
@@ -73,15 +95,11 @@ def count_features(encoder: nn.Module, name: str, *, image_size: int) -> int:
     device = next(encoder.parameters()).device
     try:
         with torch.no_grad():
-            features = encoder(torch.zeros(1, 3, image_size, image_size, device=device))
+            return run(torch.zeros(1, 3, image_size, image_size, device=device))
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(_does_not_fit(name, image_size, error)) from error
     finally:
         encoder.train(was_training)
-    if not isinstance(features, torch.Tensor) or features.ndim != 2:
-        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-        raise ModelError(f"encoder {name!r} gives {shape}, not one vector a picture; choose another encoder")
-    return features.shape[1]
 
 
 def load_encoder_weights(encoder: nn.Module, name: str, pretrained: Pretrained) -> None:

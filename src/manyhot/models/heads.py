@@ -1,23 +1,175 @@
-"""Heads: features to logits."""
+"""Heads: features of a sample, or of the places of its picture, to logits."""
 
-from typing import assert_never
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, assert_never
 
-from torch import nn
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 
-from manyhot.models.spec import HeadSpec, LinearHeadSpec
+from manyhot.models.head_specs import (
+    CSRASpec,
+    GroupedHeadSpec,
+    Groups,
+    HeadSpec,
+    LabelAttentionSpec,
+    LinearHeadSpec,
+    LowRankHeadSpec,
+    MLDecoderSpec,
+    Query2LabelSpec,
+    TokenHeadSpec,
+    check_width_of_groups,
+)
 
-Head = nn.Linear
+Reads = Literal["features", "tokens"]
+
+
+class Head(nn.Module, ABC):
+    """What every head is: a module without a sigmoid at its end, with one bias a label.
+
+    Args:
+        num_labels: Logits of a sample.
+
+    Attributes:
+        reads: Whether `forward` takes one vector a sample `(n, d)`, or one for each place of its picture `(n, t, d)`.
+        bias: Added to the logits: where training starts from each label's prevalence.
+    """
+
+    reads: ClassVar[Reads] = "features"
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__()
+        self.num_labels = num_labels
+        self.bias = nn.Parameter(torch.zeros(num_labels))
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Float[Tensor, "n l"]:
+        """Return logits."""
+
+    @abstractmethod
+    def reset_parameters(self) -> None:
+        """Draw new weights; logits start near the bias."""
+
+
+class LinearHead(Head):
+    """One linear layer.
+
+    >>> LinearHead(8, 3)(torch.zeros(2, 8)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, num_features: int, num_labels: int) -> None:
+        super().__init__(num_labels)
+        self.weight = nn.Parameter(torch.empty(num_labels, num_features))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights after Kaiming, with torch's own slope for linear layers: uniform in ±1/√d."""
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n l"]:
+        """Return logits."""
+        return nn.functional.linear(inputs, self.weight, self.bias)
+
+
+class LowRankHead(Head):
+    """Two linear layers with few features between them.
+
+    >>> sum(weight.numel() for weight in LowRankHead(2048, 10_000, rank=64).parameters())
+    781072
+    """
+
+    def __init__(self, num_features: int, num_labels: int, *, rank: int) -> None:
+        super().__init__(num_labels)
+        self.down = nn.Parameter(torch.empty(rank, num_features))
+        self.weight = nn.Parameter(torch.empty(num_labels, rank))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights after Kaiming."""
+        nn.init.kaiming_uniform_(self.down, a=5**0.5)
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n l"]:
+        """Return logits."""
+        return nn.functional.linear(nn.functional.linear(inputs, self.down), self.weight, self.bias)
+
+
+class GroupedHead(Head):
+    """A hidden layer for each group of labels, and a linear layer on it: all groups in one product.
+
+    Groups are padded to the size of the largest.
+
+    >>> GroupedHead(8, ((0, 2), (1,)), width=4)(torch.zeros(2, 8)).shape
+    torch.Size([2, 3])
+    """
+
+    columns: Int64[Tensor, " l"]
+
+    def __init__(self, num_features: int, groups: Groups, *, width: int) -> None:
+        super().__init__(sum(len(group) for group in groups))
+        largest = max(len(group) for group in groups)
+        self.hidden = nn.Linear(num_features, len(groups) * width)
+        self.weight = nn.Parameter(torch.empty(len(groups), largest, width))
+        columns = torch.empty(self.num_labels, dtype=torch.int64)
+        for index, group in enumerate(groups):
+            columns[list(group)] = index * largest + torch.arange(len(group))
+        self.register_buffer("columns", columns, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weights after Kaiming."""
+        self.hidden.reset_parameters()
+        bound = self.weight.shape[-1] ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n l"]:
+        """Return logits."""
+        num_groups, _, width = self.weight.shape
+        hidden = nn.functional.gelu(self.hidden(inputs)).view(-1, num_groups, width)
+        logits = torch.einsum("ngw,gmw->ngm", hidden, self.weight).flatten(1)
+        return logits[:, self.columns] + self.bias
 
 
 def build_head(spec: HeadSpec, *, num_features: int, num_labels: int) -> Head:
-    """Return a head with random weights: features `(n, d)` to logits `(n, l)`, without a sigmoid at its end.
+    """Return a head with random weights: features `(n, d)` or tokens `(n, t, d)` to logits, as its `reads` says.
 
-    >>> from manyhot.models.spec import LinearHeadSpec
-    >>> build_head(LinearHeadSpec(), num_features=8, num_labels=3)
-    Linear(in_features=8, out_features=3, bias=True)
+    Args:
+        spec: Which head.
+        num_features: Features d of a sample, or of a place.
+        num_labels: Logits of a sample.
+
+    Raises:
+        ModelError: If the specification's groups are not those labels.
+
+    >>> from manyhot.models.head_specs import LowRankHeadSpec
+    >>> build_head(LowRankHeadSpec(rank=2), num_features=8, num_labels=3).reads
+    'features'
     """
     match spec:
         case LinearHeadSpec():
-            return nn.Linear(num_features, num_labels)
+            return LinearHead(num_features, num_labels)
+        case LowRankHeadSpec():
+            return LowRankHead(num_features, num_labels, rank=spec.rank)
+        case GroupedHeadSpec():
+            check_width_of_groups(spec.groups, num_labels)
+            return GroupedHead(num_features, spec.groups, width=spec.width)
+        case _:
+            return _build_token_head(spec, num_features, num_labels)
+
+
+def _build_token_head(spec: TokenHeadSpec, num_features: int, num_labels: int) -> Head:
+    # Down here: attention heads are built on Head.
+    from manyhot.models import attention
+
+    match spec:
+        case MLDecoderSpec():
+            return attention.MLDecoder(num_features, num_labels, spec)
+        case Query2LabelSpec():
+            return attention.Query2Label(num_features, num_labels, spec)
+        case CSRASpec():
+            return attention.CSRA(num_features, num_labels, heads=spec.attention_heads, residual=spec.residual)
+        case LabelAttentionSpec():
+            return attention.LabelAttention(num_features, num_labels)
         case _:
             assert_never(spec)

@@ -2,7 +2,7 @@
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from manyhot.errors import ModelError
 from manyhot.models.heads import Head
@@ -11,7 +11,7 @@ from manyhot.models.heads import Head
 def initialise_head(
     head: Head, log_odds: Float[Tensor, " l"], *, pos_weight: Float[Tensor, " l"] | None = None
 ) -> None:
-    """Set the head's weights after Kaiming and its biases to each label's log-odds, in place.
+    """Draw the head's weights anew and set its biases to each label's log-odds, in place.
 
     From the first step on the head predicts each label's prevalence, give or take what the random weights add; the
     first hundreds of steps need not teach it that most cells are negative. Where positives weigh more, the balance of
@@ -27,7 +27,8 @@ def initialise_head(
 
     Source: He, Zhang, Ren, Sun 2015; Lin, Goyal, Girshick, He, Dollár 2017, section 4.1, for the bias.
 
-    >>> head = nn.Linear(4, 2)
+    >>> from manyhot.models.heads import LinearHead
+    >>> head = LinearHead(4, 2)
     >>> initialise_head(head, torch.tensor([-3.0, 0.5]))
     >>> head.bias.data
     tensor([-3.0000,  0.5000])
@@ -37,7 +38,6 @@ def initialise_head(
         raise ModelError(f"the head has {head.bias.shape[0]:,} labels, but {bias.shape[0]:,} log-odds are given")
     if not bool(torch.isfinite(bias).all()):
         raise ModelError(f"the log-odds of label {int((~torch.isfinite(bias)).nonzero()[0])} are not finite")
-    # torch's own slope for linear layers: uniform in ±1/√d, so that logits start near the biases.
-    nn.init.kaiming_uniform_(head.weight, a=5**0.5)
+    head.reset_parameters()
     with torch.no_grad():
         head.bias.copy_(bias)

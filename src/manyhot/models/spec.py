@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from manyhot.errors import ModelError, did_you_mean
-
-T = TypeVar("T")
+from manyhot.errors import ModelError
+from manyhot.models.head_specs import HeadSpec, LinearHeadSpec, read_head
+from manyhot.models.plain_data import fields_of, typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,6 @@ class Preprocessing:
                 raise ModelError(f"preprocessing: {name} is {values}; it must be three finite numbers, one a channel")
         if min(self.std) <= 0:
             raise ModelError(f"preprocessing: std is {self.std}; each must be above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinearHeadSpec:
-    """One linear layer from features to logits."""
-
-    kind: Literal["linear"] = "linear"
-
-
-HeadSpec = LinearHeadSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,47 +81,22 @@ class ModelSpec:
         Raises:
             ModelError: If a field is missing, unknown or of another type.
         """
-        model = _fields_of(data, ModelSpec, "model")
-        head = _fields_of(model["head"], LinearHeadSpec, "model.head")
-        if head["kind"] != "linear":
-            raise ModelError(f"model.head.kind is {head['kind']!r}; this version knows 'linear' only")
-        preprocessing = _fields_of(model["preprocessing"], Preprocessing, "model.preprocessing")
+        model = fields_of(data, ModelSpec, "model")
+        preprocessing = fields_of(model["preprocessing"], Preprocessing, "model.preprocessing")
         return ModelSpec(
-            encoder=_typed(model["encoder"], str, "model.encoder"),
-            num_labels=_typed(model["num_labels"], int, "model.num_labels"),
-            head=LinearHeadSpec(),
+            encoder=typed(model["encoder"], str, "model.encoder"),
+            num_labels=typed(model["num_labels"], int, "model.num_labels"),
+            head=read_head(model["head"]),
             preprocessing=Preprocessing(
-                image_size=_typed(preprocessing["image_size"], int, "model.preprocessing.image_size"),
+                image_size=typed(preprocessing["image_size"], int, "model.preprocessing.image_size"),
                 mean=_three_numbers(preprocessing["mean"], "model.preprocessing.mean"),
                 std=_three_numbers(preprocessing["std"], "model.preprocessing.std"),
             ),
         )
 
 
-def _fields_of(data: object, cls: type, place: str) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        raise ModelError(f"{place} is {data!r}; it must be a table of fields")
-    known = tuple(entry.name for entry in fields(cls))
-    for name in data:
-        if name not in known:
-            raise ModelError(
-                f"{place} has a field {name!r} that this version does not know{did_you_mean(str(name), known)}"
-            )
-    for name in known:
-        if name not in data:
-            raise ModelError(f"{place} lacks the field {name!r}")
-    return data
-
-
-def _typed(value: object, kind: type[T], place: str) -> T:
-    # bool is an int to Python, but not to us.
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ModelError(f"{place} is {value!r}; it must be of type {kind.__name__}")
-    return value
-
-
 def _three_numbers(value: object, place: str) -> tuple[float, float, float]:
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise ModelError(f"{place} is {value!r}; it must be three numbers, one a channel")
-    red, green, blue = (_typed(float(item) if type(item) is int else item, float, place) for item in value)
+    red, green, blue = (typed(float(item) if type(item) is int else item, float, place) for item in value)
     return red, green, blue
