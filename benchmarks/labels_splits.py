@@ -2,19 +2,19 @@
 
 The comparison needs the package `iterative-stratification`; without it, only growth is measured.
 
-    python benchmarks/labels_splits.py [--rows 1000000 4000000 12000000] [--runs 5] [--out FILE.jsonl]
+    python benchmarks/labels_splits.py [--rows 1000000 4000000 12000000] [--seeds 0 1 2] [--runs 5] [--out FILE.jsonl]
 """
 
 import argparse
 import json
-import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from labels_statistics import in_child, mapped
+from labels_store import cpu_model, memory, peak_mb
 from synthetic_labels import zipf_sets
 
 from manyhot.labels import LabelSets
@@ -23,14 +23,6 @@ from manyhot.labels.splitting import fold_samples
 
 NUM_FOLDS = 5
 NUM_LABELS = 11_000
-
-
-def cpu_model() -> str:
-    """Return the name of the processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def timed(function: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
@@ -46,22 +38,27 @@ def deviation(sets: LabelSets, fold_of: np.ndarray) -> tuple[float, float, list[
     return report.mean_worst_deviation, float(report.worst_deviations.max()), report.sizes.tolist()
 
 
-def growth(rows: int) -> dict[str, object]:
-    """Return time, memory and deviation of one split of many rows."""
-    sets = zipf_sets(rows, NUM_LABELS)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    fold_of, wall, cpu = timed(lambda: fold_samples(sets, NUM_FOLDS, seed=0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def growth(folder: Path, seed: int) -> dict[str, object]:
+    """Return time, memory and deviation of one split of many rows; the seed is that of the data and of the split."""
+    sets = mapped(folder)
+    # The first call compiles, or reads what was compiled.
+    fold_samples(sets.take(np.arange(1_000)), NUM_FOLDS, seed=0)
+    before = highest = memory()["Anonymous"]
+
+    def look(done: int, total: int) -> None:
+        del done, total
+        nonlocal highest
+        highest = max(highest, memory()["Anonymous"])
+
+    fold_of, wall, cpu = timed(lambda: fold_samples(sets, NUM_FOLDS, seed=seed, progress=look))
+    peak = peak_mb()
     mean, largest, sizes = deviation(sets, fold_of)
     return {
-        "what": "5 folds",
-        "rows": rows,
-        "labels": NUM_LABELS,
         "positives": sets.positives.size,
         "wall_s": round(wall, 2),
         "cpu_s": round(cpu, 2),
-        "peak_mb": peak // 1024,
-        "peak_beyond_data_mb": (peak - before) // 1024,
+        "own_mb": round(highest - before),
+        "peak_with_mapped_mb": round(peak),
         "mean_worst_fold_deviation": round(mean, 3),
         "largest_deviation": round(largest, 2),
         "sizes": sizes,
@@ -111,20 +108,28 @@ def main() -> None:
     """Measure, print and append a JSON line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 4_000_000, 12_000_000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--compared-rows", type=int, default=5_000)
-    parser.add_argument("--compared-labels", type=int, default=1_000)
+    parser.add_argument("--compared-labels", type=int, nargs="*", default=[80, 1_000])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    # The first call compiles, or reads what was compiled.
+    if options.child is not None:
+        print(json.dumps(growth(options.child, options.seeds[0])))
+        return
+    measured = [
+        {"what": "5 folds", "rows": rows, "labels": NUM_LABELS, "seed": seed, **in_child(__file__, rows, seed=seed)}
+        for rows in options.rows
+        for seed in options.seeds
+    ]
     fold_samples(zipf_sets(1_000, NUM_LABELS), NUM_FOLDS, seed=0)
-    measured = [growth(rows) for rows in options.rows]
     try:
         import iterstrat.ml_stratifiers  # noqa: F401 - is it there?
     except ImportError:
         print("iterative-stratification is not installed: no comparison")
     else:
-        measured.append(comparison(options.compared_rows, options.compared_labels, options.runs))
+        measured += [comparison(options.compared_rows, labels, options.runs) for labels in options.compared_labels]
     for figure in measured:
         line = json.dumps({"cpu": cpu_model(), **figure})
         print(line)

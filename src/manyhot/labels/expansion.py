@@ -1,5 +1,6 @@
 """What a hierarchy says of label sets: positives imply ancestors, negatives imply descendants, and what contradicts it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -16,6 +17,7 @@ from manyhot.labels.linking import (
 )
 from manyhot.labels.relabelling import follow_positives, is_verified, refine_negatives
 from manyhot.labels.sets import LabelSets
+from manyhot.labels.storage import StoreBatch
 
 Conflicts = Literal["error", "unknown"]
 
@@ -54,6 +56,31 @@ def expand_positives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Confli
         positives, confidence = select_entries(positives, kept), None if confidence is None else confidence[kept]
     exceptions = select_entries(sets.exceptions, ~contradicted)
     return replace(sets, positives=positives, confidence=confidence, exceptions=exceptions if exceptions.size else None)
+
+
+def expand_batches(
+    hierarchy: Hierarchy, batches: Iterable[StoreBatch], *, conflicts: Conflicts = "error"
+) -> Iterator[StoreBatch]:
+    """Yield batches with positives expanded, so that a store of any size is expanded in the memory of one batch.
+
+    Give it the blocks of an open store, and what it yields to `write_store`, which tells how far it is.
+
+    Args:
+        hierarchy: The hierarchy of the batches' labels.
+        batches: Samples and their labels.
+        conflicts: As of `expand_positives`.
+
+    Raises:
+        LabelError: As of `expand_positives`; rows count from the first of their batch.
+
+    >>> from manyhot.labels.space import LabelSpace
+    >>> space = LabelSpace(names=("cat", "animal"), parents=((1,), ()))
+    >>> batches = [StoreBatch(labels=LabelSets.from_names([["cat"]], space))] * 2
+    >>> [batch.labels.positives.ids.tolist() for batch in expand_batches(Hierarchy.of(space), batches)]
+    [[0, 1], [0, 1]]
+    """
+    for batch in batches:
+        yield replace(batch, labels=expand_positives(hierarchy, batch.labels, conflicts=conflicts))
 
 
 def _settle(hierarchy: Hierarchy, sets: LabelSets, verified: Csr, conflicts: Conflicts) -> None:
