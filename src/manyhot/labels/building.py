@@ -56,7 +56,7 @@ def write_store(
     6
     """
     folder = Path(folder)
-    _check_replaceable(folder, overwrite=overwrite)
+    check_replaceable(folder, overwrite=overwrite)
 
     def write(new: Path) -> None:
         with ExitStack() as stack:
@@ -212,7 +212,16 @@ def _image_roots(folder: Path, images: Path) -> tuple[str, ...]:
     return (relative, str(images))
 
 
-def _check_replaceable(folder: Path, *, overwrite: bool) -> None:
+def check_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Check that a store may be written to a folder, before long work is done for it.
+
+    Raises:
+        StoreError: If the folder holds anything that is not to be replaced, or its parent does not exist.
+
+    >>> check_replaceable(Path("nowhere/store"), overwrite=False)
+    Traceback (most recent call last):
+    manyhot.errors.StoreError: nowhere: there is no such folder to write the store into; make it first
+    """
     place = current_folder(folder)
     if not place.parent.is_dir():
         raise StoreError(f"{folder.parent}: there is no such folder to write the store into; make it first")

@@ -9,9 +9,10 @@ from tqdm import tqdm
 
 from manyhot.errors import UsageError
 from manyhot.labels.aligning import union_of
-from manyhot.labels.building import StorePart, write_parts
+from manyhot.labels.building import StorePart, check_replaceable, write_parts, write_store
 from manyhot.labels.storage import LabelStore, open_store
 from manyhot.sources import Manifest, SourceOptions, open_source
+from manyhot.sources.streaming import stream_source
 
 log = logging.getLogger("manyhot")
 
@@ -57,6 +58,9 @@ def convert(
     """
     if not data:
         raise UsageError("nothing to convert; name a folder, a label file or a label store")
+    check_replaceable(out, overwrite=overwrite)
+    if len(data) == 1 and _stream(data[0], out, options, overwrite=overwrite):
+        return _conversion_of(out)
     manifests = [open_source(path, options) for path in data]
     if len(data) > 1:
         manifests = [_with_named_sources(one, path) for one, path in zip(manifests, data, strict=True)]
@@ -82,6 +86,23 @@ def convert(
     with tqdm(total=total, desc="writing", unit=" samples", disable=None) as bar:
         write_parts(out, parts, space=space, overwrite=overwrite, progress=bar.update)
     return _conversion_of(out)
+
+
+def _stream(path: Path, out: Path, options: SourceOptions, *, overwrite: bool) -> bool:
+    """Write the store in flat memory, and return whether the data could be read so."""
+    with (
+        tqdm(desc="reading", unit=" samples", disable=None) as bar,
+        stream_source(path, options, bar.update) as source,
+    ):
+        if source is None:
+            return False
+        log.info("%d samples with %d labels from %s", source.num_samples, len(source.space), source.file)
+        bar.set_description("writing")
+        bar.reset(source.num_samples)
+        write_store(
+            out, source.space, source.batches(), description=str(path), overwrite=overwrite, progress=bar.update
+        )
+    return True
 
 
 def _with_named_sources(manifest: Manifest, path: Path) -> Manifest:

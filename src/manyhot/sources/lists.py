@@ -3,6 +3,9 @@
 # pyarrow.compute makes its functions when it is imported, where no type checker sees them:
 # pyright: reportAttributeAccessIssue=false
 
+from collections import Counter
+from dataclasses import dataclass, field
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,15 +46,28 @@ def read_text_column(column: ArrowColumn, name: str, delimiter: str | None, read
     texts = pc.utf8_trim_whitespace(pc.fill_null(column.array.cast(pa.large_string()), ""))
     filled = texts.filter(pc.not_equal(texts, ""))
     if delimiter is None:
-        if len(filled) and pc.all(pc.match_substring_regex(filled, r"(?s)^\[.*\]$")).as_py():
+        if are_json_lists(ArrowColumn(filled)):
             return _read_json_lists(texts.to_pylist(), reader)
-        _check_delimiter(ArrowColumn(filled), name, reader)
+        delimiters = Delimiters()
+        delimiters.add(ArrowColumn(filled))
+        delimiters.check(name, reader)
     parts = pc.split_pattern(texts, delimiter or DEFAULT_DELIMITER)
     # An empty text splits into one empty part, but it means no label.
     empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
     lengths = np.where(empty, 0, pc.list_value_length(parts).to_numpy(zero_copy_only=False))
     names = pc.utf8_trim_whitespace(parts.filter(pa.array(~empty)).flatten())
     return _pairs_of(ArrowColumn(names), np.repeat(np.arange(len(texts)), lengths), len(texts))
+
+
+def filled_texts(column: ArrowColumn) -> ArrowColumn:
+    """Return the texts that are not blank, without the blanks around them."""
+    texts = pc.utf8_trim_whitespace(column.array.cast(pa.large_string()).drop_null())
+    return ArrowColumn(texts.filter(pc.not_equal(texts, "")))
+
+
+def are_json_lists(filled: ArrowColumn) -> bool:
+    """Return whether there are texts and every one stands in brackets."""
+    return len(filled.array) > 0 and pc.all(pc.match_substring_regex(filled.array, r"(?s)^\[.*\]$")).as_py()
 
 
 def _pairs_of(names: ArrowColumn, row_ids: np.ndarray[tuple[int], np.dtype[np.int64]], num_rows: int) -> LabelPairs:
@@ -73,16 +89,24 @@ def _read_json_lists(texts: list[str], reader: Reader) -> LabelPairs:
     return read_entries(values, reader)
 
 
-def _check_delimiter(texts: ArrowColumn, name: str, reader: Reader) -> None:
-    filled = texts.array
-    if not len(filled) or pc.any(pc.match_substring(filled, DEFAULT_DELIMITER)).as_py():
-        return
-    for other in (",", ";"):
-        count = pc.sum(pc.match_substring(filled, other)).as_py() or 0
-        if count:
+@dataclass
+class Delimiters:
+    """How many texts of a column hold each character that may part labels, counted block by block."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, texts: ArrowColumn) -> None:
+        """Count some more texts."""
+        for character in (DEFAULT_DELIMITER, ",", ";"):
+            self.counts[character] += pc.sum(pc.match_substring(texts.array, character)).as_py() or 0
+
+    def check(self, name: str, reader: Reader) -> None:
+        """Report a column that is parted by something else than `|`, as it seems."""
+        other = next((other for other in (",", ";") if self.counts[other]), None)
+        if other is not None and not self.counts[DEFAULT_DELIMITER]:
+            count = self.counts[other]
             reader.findings.error(
                 "unclear-delimiter",
                 f"{reader.file}: column {quote(name)} holds no '|', but {count:,} rows hold {quote(other)}; say what "
                 f"parts labels: delimiter={quote(other)}, or delimiter='|' if it belongs to the names",
             )
-            return

@@ -1,6 +1,7 @@
 """From a path to a manifest: which format it is, where its pictures are, and all that is wrong with it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,17 +77,34 @@ def open_source(path: Path, options: SourceOptions = _DEFAULTS) -> Manifest:
     manyhot.errors.SourceError: nowhere: there is no such file or folder; check the path
     """
     reading = read_source(path, options)
-    if reading.manifest is not None and not reading.errors:
-        for finding in reading.findings:
-            log.log(_LEVELS[finding.severity], "%s: %s", finding.severity, finding.line)
-        return reading.manifest
-    shown = "; and ".join(finding.line for finding in reading.errors[:MAX_SHOWN])
-    more = len(reading.errors) - MAX_SHOWN
-    raise SourceError(shown if more <= 0 else f"{shown}; and {more} more kinds of error: `manyhot check` lists them")
+    settle(reading.findings)
+    assert reading.manifest is not None
+    return reading.manifest
+
+
+def settle(findings: Sequence[Finding]) -> None:
+    """Log what is only risky, a line each.
+
+    Raises:
+        SourceError: If there is an error; the message names the first kinds of fault, with counts and examples.
+
+    >>> settle([Finding(name="empty-data", severity="error", message="a.csv: the file is empty; write it again")])
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: a.csv: the file is empty; write it again
+    """
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        shown = "; and ".join(finding.line for finding in errors[:MAX_SHOWN])
+        more = len(errors) - MAX_SHOWN
+        raise SourceError(
+            shown if more <= 0 else f"{shown}; and {more} more kinds of error: `manyhot check` lists them"
+        )
+    for finding in findings:
+        log.log(_LEVELS[finding.severity], "%s: %s", finding.severity, finding.line)
 
 
 def _read_format(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | Manifest | None:
-    file = _label_file(path, options, findings)
+    file = find_label_file(path, options, findings)
     if findings.has_errors:
         return None
     known = find_format(file or path, options.format, findings)
@@ -95,8 +113,12 @@ def _read_format(path: Path, options: SourceOptions, findings: FindingLog) -> Li
     return read_folder_names(path, options, findings) if known is None else known.read(file or path, options, findings)
 
 
-def _label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Path | None:
-    """Return the label file, or None for a folder of another format."""
+def find_label_file(path: Path, options: SourceOptions, findings: FindingLog) -> Path | None:
+    """Return the label file, or None for a folder of another format.
+
+    >>> find_label_file(Path("nowhere.csv"), SourceOptions(), FindingLog()) is None
+    True
+    """
     if options.labels is not None:
         if not options.labels.is_file():
             findings.error("no-source", f"{options.labels}: there is no such label file; check the path")
