@@ -51,11 +51,32 @@ def test_links_are_read_from_json_and_csv(tmp_path: Path, name: str, text: str, 
         ("a.json", '{"cat": [true]}', "True is no label"),
         ("a.csv", "a,b\n", "line 1: expected the header"),
         ("a.csv", "coarse,fine\ncat\n", "line 2: 1 columns"),
+        ("a.csv", "", "line 1: expected the header"),
+        ("a.csv", 'coarse,fine\ncat,"tabby', "cannot be read as CSV"),
+        ("a.csv", "coarse,fine\ncat,taby\n", "line 2.*did you mean 'tabby'"),
+        ("a.json", "", "cannot be read as JSON"),
+        ("a.json", "[" * 100_000, "cannot be read as JSON"),
+        ("a.json", '{"cat": [NaN]}', "key 'cat'.*nan is no label"),
+        ("a.json", '{"cat": [null]}', "key 'cat'.*None is no label"),
+        ("a.json", '{"cat": [-1]}', "label id -1 is outside the 3 labels"),
+        ("a.json", '{"cat": ["' + "x" * 10_000 + '"]}', "key 'cat'"),
+        ("a.json", '{"cat": ["c\\u0007t"]}', r"key 'cat'.*c\\x07t"),
     ],
 )
 def test_broken_links_are_named(tmp_path: Path, name: str, text: str, message: str):
     (tmp_path / name).write_text(text, encoding="utf-8")
-    with pytest.raises(LabelError, match=message):
+    with pytest.raises(LabelError, match=message) as caught:
+        read_mapping(tmp_path / name, WIDE, NARROW)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv"])
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_links_in_another_encoding_are_named(tmp_path: Path, name: str, encoding: str):
+    text = '{"cät": ["tabby"]}' if name == "a.json" else "coarse,fine\ncät,tabby\n"
+    (tmp_path / name).write_text(text, encoding=encoding)
+    with pytest.raises(LabelError, match=r"cannot be read as (JSON|CSV)"):
         read_mapping(tmp_path / name, WIDE, NARROW)
 
 

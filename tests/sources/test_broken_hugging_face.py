@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[dict[str, bytes | str], str, tuple[str, ...]]] = {
     "a shard cut off": ({ONE: parquet(table())[:-9]}, "unreadable-file", (ONE, "write it again")),
     "a shard that is none": ({ONE: b"PAR1"}, "unreadable-file", (ONE, "get it again")),
     "an empty shard": ({ONE: b""}, "unreadable-file", (ONE, "get it again")),
-    "a pointer instead of a shard": ({ONE: "version https://git-lfs.github.com/spec/v1\n"}, "unreadable-file", (ONE,)),
+    "a pointer instead of a shard": ({ONE: "version https://git-lfs.github.com/spec/v1\n"}, "unreadable-file", (ONE, "git lfs pull")),
     "the second shard cut off": ({"train-00000-of-00002.parquet": parquet(table()), "train-00001-of-00002.parquet": b"PAR1"}, "unreadable-file", ("train-00001-of-00002.parquet",)),
     "a shard that is missing": ({"train-00000-of-00003.parquet": parquet(table()), "train-00002-of-00003.parquet": parquet(table())}, "missing-file", ("'train-00001-of-00003.parquet'", "get it")),
     "a shard of other columns": ({"train-0.parquet": parquet(table()), "train-1.parquet": parquet(OTHER)}, "other-columns", ("train-1.parquet", "'labels'", "alike")),

@@ -57,7 +57,7 @@ def test_shards_give_names_splits_and_rows_without_labels(tmp_path, feature):
     write_parquet(tmp_path, "data/train-00001-of-00002.parquet", table_of([[0]], feature=feature))
     write_parquet(tmp_path, "data/validation-00000-of-00001.parquet", table_of([[]], feature=feature))
     reading = read_source(tmp_path)
-    assert reading.findings == ()
+    assert [finding.name for finding in reading.findings] == ["embedded-pictures"]
     manifest = reading.manifest
     assert manifest.labels.space.names == ("cat", "dog")
     assert dense(manifest) == [[0, 1], [0, 0], [1, 1], [1, 0], [0, 0]]
@@ -113,7 +113,7 @@ def test_a_single_class_label_is_found_by_its_kind(tmp_path):
 
 def test_numbers_without_names_are_called_by_themselves_and_said_to_be(tmp_path):
     reading = read_source(write_parquet(tmp_path, "train.parquet", table_of([[10], [2], []], feature={})))
-    assert [finding.name for finding in reading.findings] == ["unnamed-labels"]
+    assert [finding.name for finding in reading.findings] == ["embedded-pictures", "unnamed-labels"]
     assert reading.manifest.labels.space.names == ("2", "10")
     (tmp_path / "classes.txt").write_text("\n".join(f"name {number}" for number in range(11)))
     assert open_source(tmp_path).labels.space.names[10] == "name 10"

@@ -102,7 +102,7 @@ def _pairs_of_json(path: Path) -> list[tuple[str, object, object]]:
     try:
         data: object = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
-        raise LabelError(f"{path}: cannot be read as JSON ({error})") from None
+        raise LabelError(f"{path}: cannot be read as JSON ({error}); mend it there, in UTF-8") from None
     if not isinstance(data, Mapping):
         raise LabelError(f"{path}: holds no object; write one label of one side for labels of the other")
     pairs: list[tuple[str, object, object]] = []
@@ -117,7 +117,7 @@ def _pairs_of_csv(path: Path) -> list[tuple[str, object, object]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
-        raise LabelError(f"{path}: cannot be read as CSV ({error})") from None
+        raise LabelError(f"{path}: cannot be read as CSV ({error}); mend it there, in UTF-8") from None
     if not lines or lines[0] != ["coarse", "fine"]:
         raise LabelError(f"{path}: line 1: expected the header coarse,fine")
     pairs: list[tuple[str, object, object]] = []

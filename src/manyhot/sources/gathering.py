@@ -1,6 +1,6 @@
 """Samples gathered one by one from files of any shape, before their labels are known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class Gathering:
         self._codes.append(self._known.setdefault((group, name), len(self._known)))
         self._states.append(state)
 
+    def marks(self, is_wanted: Callable[[str], bool]) -> bool:
+        """Return whether a label was marked whose name is of a certain kind."""
+        return any(is_wanted(name) for _, name in self._known)
+
     def listing(
         self,
         declared: DeclaredNames | None,
@@ -91,6 +95,12 @@ class Gathering:
             root=root,
             unlisted_mend=unlisted_mend or Listing.unlisted_mend,
         )
+
+
+def report_embedded(file: str, findings: FindingLog) -> None:
+    """Say that pictures are in the same files as the labels, where neither checks nor training look for them."""
+    message = f"{file}: pictures are embedded and were not opened; labels can be checked and converted, and to train, "
+    findings.info("embedded-pictures", f"{message}write the pictures into a folder")
 
 
 def declared_of(names: Sequence[str], file: Path) -> DeclaredNames:

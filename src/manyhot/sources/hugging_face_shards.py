@@ -15,7 +15,7 @@ import pyarrow as pa
 from manyhot.sources.class_labels import is_numbers, name_numbers, occurring_numbers
 from manyhot.sources.columns import ArrowColumn, Column
 from manyhot.sources.finding import FindingLog, quote
-from manyhot.sources.gathering import declared_of
+from manyhot.sources.gathering import declared_of, report_embedded
 from manyhot.sources.hugging_face_columns import FILE_SPLIT, ROW, ShardColumns, describes_features, find_columns
 from manyhot.sources.label_names import find_names, read_numbered_names
 from manyhot.sources.listing import Listing, Reader
@@ -160,6 +160,7 @@ def _references_of(rows: _Rows, columns: ShardColumns, findings: FindingLog) -> 
     for row in absent:
         message = "a picture is not embedded, though others are; embed it, or delete the row"
         rows.reader.fault(row, "no-picture", message)
+    report_embedded(str(rows.path), findings)
     return _References(rows.calls(), False)
 
 

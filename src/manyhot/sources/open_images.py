@@ -161,5 +161,5 @@ def _confidence_of(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.float
 
 def _report_guesses(rows: _Rows, path: Path, findings: FindingLog) -> None:
     if rows.num_guesses:
-        message = f"{path}: {rows.num_guesses:,} rows have a confidence between 0 and 1, which no person verified; "
+        message = f"{path}: confidences between 0 and 1, which no person verified: {rows.num_guesses:,}; "
         findings.info("unverified", f"{message}their cells are unknown")

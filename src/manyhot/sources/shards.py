@@ -12,6 +12,7 @@ import pyarrow as pa
 from manyhot.errors import SourceError
 
 ARROW_START, STREAM_END = b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0"
+POINTER_START = b"version https://git-lfs"
 BYTES, PATH = "bytes", "path"
 _BATCH_ROWS = 256
 
@@ -31,6 +32,9 @@ def read_schema(path: Path) -> pa.Schema:
     manyhot.sources.shards.ShardFaultError: there is no such file
     """
     with _faults():
+        with path.open("rb") as start:
+            if start.read(len(POINTER_START)) == POINTER_START:
+                raise ShardFaultError("it is a pointer of git LFS and not yet the file: fetch it with git lfs pull")
         if path.suffix.lower() == ".parquet":
             with _open_parquet(path) as file:
                 return _with_sound_names(file.schema_arrow)

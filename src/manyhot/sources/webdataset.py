@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import suffix_of
-from manyhot.sources.gathering import Gathering, declared_of
+from manyhot.sources.gathering import Gathering, declared_of, report_embedded
 from manyhot.sources.label_names import find_names, read_numbered_names
 from manyhot.sources.listing import Listing
 from manyhot.sources.options import SourceOptions
@@ -54,6 +54,11 @@ def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) ->
             return None
         for key, sample in samples.items():
             _add(key, sample, shard, names, rows)
+    if any(PurePosixPath(reference).suffix for reference in rows.references):
+        report_embedded(str(path), findings)
+    if names is None and rows.marks(str.isdecimal):
+        message = f"{path}: labels that are numbers are called by them, for nothing names them; give a file with names"
+        findings.info("unnamed-labels", message)
     declared = None if names is None or file is None else declared_of(names, file)
     return rows.listing(declared, unlisted=options.unlisted, has_pictures=False)
 
