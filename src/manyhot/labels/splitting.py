@@ -39,7 +39,7 @@ def split_samples(
         seed: Any number from 0; another seed gives another split.
         groups: For each sample the group it belongs to (a patient, a film); a group is never divided. None in an
             object array means a group of its own.
-        progress: Is told how far it is, in passes over the samples or groups.
+        progress: Is told how far it is, in steps that take about the same time each.
 
     Raises:
         UsageError: If the fractions are not shares of 1.
@@ -117,7 +117,8 @@ def _assign(
     # Weights are products in the loop: a division takes as long as ten of them.
     weights, size_weights = _reciprocal(lacking), _reciprocal(capacity) * _size_weight(counts, sets.num_samples)
     part_of = np.empty(len(order), dtype=np.int64)
-    total = len(order) * (1 + MENDING_PASSES)
+    # All passes of mending together take no longer than giving out.
+    total = 2 * len(order)
     for start in range(0, len(order), BLOCK_UNITS):
         some = order[start : start + BLOCK_UNITS]
         assignment.assign_units(some, held, units.sizes, lacking, capacity, weights, size_weights, exact, part_of)
@@ -131,7 +132,7 @@ def _assign(
             changed = mending.exchange_units(order[::-1], held, lacking, is_open, EXCHANGED_LABELS, part_of)
         else:
             changed = mending.move_units(order[::-1], held, units.sizes, lacking, capacity, is_open, part_of)
-        progress((2 + number) * len(order) if changed else total, total)
+        progress(len(order) * (MENDING_PASSES + 1 + number) // MENDING_PASSES if changed else total, total)
         if not changed:
             break
     return part_of

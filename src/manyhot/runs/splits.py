@@ -24,6 +24,7 @@ from manyhot.sources import Manifest
 
 SPLITS = ("train", "val", "test")
 FILE_NAME = "splits.parquet"
+_SPLIT_BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
 
 _TRAIN = SPLITS.index("train")
 _STAT_ROWS, _STAT_THREADS = 4096, 16
@@ -96,7 +97,14 @@ def _carve(
     weights = np.array([getattr(shares, part) for part in parts])
     groups = _group_ids(manifest.samples["group"].take(pa.array(rows))) if manifest.has_groups else None
     labels = manifest.labels if len(rows) == manifest.num_samples else manifest.labels.take(rows)
-    chosen = split_samples(labels, (weights / weights.sum()).tolist(), seed=seed, groups=groups)
+    # It moves by passes over the samples, so it counts none; nothing is shown where it takes less than a moment.
+    with tqdm(desc="splitting", bar_format=_SPLIT_BAR, disable=None, delay=0.5, leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        chosen = split_samples(labels, (weights / weights.sum()).tolist(), seed=seed, groups=groups, progress=show)
     codes = codes.copy()
     codes[rows] = np.array([SPLITS.index(part) for part in parts], dtype=np.uint8)[chosen]
     for part in parts:
