@@ -177,11 +177,10 @@ def consistent_decisions(
         raise LabelError(f"decisions have shape {decided.shape}; expected (samples, {len(hierarchy.space):,})")
     mended: Shaped[np.ndarray, "n l"] = np.ascontiguousarray(decided).copy()
     if trust == "children":
-        links = hierarchy.parents
-        link_kernels.raise_targets(mended, np.ascontiguousarray(hierarchy.order[::-1]), links.indptr, links.ids)
+        links, order = hierarchy.parents, np.ascontiguousarray(hierarchy.order[::-1])
     elif trust == "parents":
-        links = transposed(hierarchy.parents, len(hierarchy.space))
-        link_kernels.lower_targets(mended, hierarchy.order, links.indptr, links.ids)
+        links, order = transposed(hierarchy.parents, len(hierarchy.space)), hierarchy.order
     else:
         raise LabelError(f"trust is {trust!r}; it must be 'children' or 'parents'")
+    link_kernels.spread_values(mended, order, links.indptr, links.ids, trust == "parents")
     return mended

@@ -126,36 +126,26 @@ def merge_rows(
 
 @compiled
 @no_type_check
-def raise_targets(
+def spread_values(
     values: Shaped[np.ndarray, "n l"],
     order: Int64[np.ndarray, " l"],
     link_indptr: Int64[np.ndarray, " link_offsets"],
     link_ids: Integer[np.ndarray, " links"],
+    lowering: bool,
 ) -> None:
-    """Raise, in place and in the given order, what each label is linked to until it is no smaller than the label."""
+    """Raise, in place and in the given order, what each label is linked to until it is no smaller than the label.
+
+    When `lowering`, lower it until it is no larger.
+    """
     for row in range(values.shape[0]):
         for label in order:
             value = values[row, label]
             for link in range(link_indptr[label], link_indptr[label + 1]):
                 target = link_ids[link]
-                values[row, target] = max(values[row, target], value)
-
-
-@compiled
-@no_type_check
-def lower_targets(
-    values: Shaped[np.ndarray, "n l"],
-    order: Int64[np.ndarray, " l"],
-    link_indptr: Int64[np.ndarray, " link_offsets"],
-    link_ids: Integer[np.ndarray, " links"],
-) -> None:
-    """Lower, in place and in the given order, what each label is linked to until it is no larger than the label."""
-    for row in range(values.shape[0]):
-        for label in order:
-            value = values[row, label]
-            for link in range(link_indptr[label], link_indptr[label + 1]):
-                target = link_ids[link]
-                values[row, target] = min(values[row, target], value)
+                if lowering:
+                    values[row, target] = min(values[row, target], value)
+                else:
+                    values[row, target] = max(values[row, target], value)
 
 
 @compiled
