@@ -129,7 +129,7 @@ def test_every_setting_can_be_given_on_the_command_line() -> None:
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     data = {"images": {"size": 65, "min_scale": 0.5, "flip": False}, "training": {"patience": 3, "precision": "fp32"}}
-    data |= {"split": {"train": 0.5, "val": 0.25, "test": 0.25}, "decision": {"beta": 2.0, "rule": "half"}}
+    data |= {"split": {"train": 0.5, "val": 0.25, "test": 0.25}, "decision": {"beta": 2.0, "rule": "best-f"}}
     assert resolved(*flags(data)) == recipe_from_dict(data)
 
 

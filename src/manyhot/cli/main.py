@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model on a folder of pictures and their labels",
     "evaluate": "measure a run on its test split or on other data",
     "predict": "predict the labels of pictures",
+    "decide": "give a finished run other thresholds, without training",
 }
 EXIT_DONE = 0
 EXIT_FAILED = 1

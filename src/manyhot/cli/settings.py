@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from manyhot.config import DataConfig, Recipe
+from manyhot.config import DataConfig, DecisionConfig, Recipe
 from manyhot.errors import ConfigError, UsageError
 from manyhot.recipes import load_recipe, recipe_from_dict
 
@@ -84,6 +84,21 @@ def read_data_settings(overrides: Overrides, *, command: str) -> DataConfig:
         if path == ("data", "path"):
             raise UsageError(f"--data.path is for recipes; name the data: manyhot {command} ... DATA")
     return resolve_settings(None, overrides).data
+
+
+def read_decision_settings(overrides: Overrides) -> DecisionConfig:
+    """Return how to decide, for a command that takes `--decision.field value` and no other setting.
+
+    Raises:
+        UsageError: If another setting is given.
+
+    >>> read_decision_settings({("decision", "rule"): "recall-at-least", ("decision", "recall"): "0.9"}).recall
+    0.9
+    """
+    for path in overrides:
+        if path[0] != "decision":
+            raise UsageError(f"--{'.'.join(path)} is a setting of training; decide takes --decision.FIELD alone")
+    return resolve_settings(None, overrides).decision
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: object) -> None:

@@ -1,59 +1,30 @@
 """Train: from a recipe to a run folder that evaluates, predicts and repeats itself."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from lightning.pytorch import Trainer
 
-from manyhot.bundle import save_bundle
 from manyhot.config import DataConfig, Recipe
-from manyhot.decisions import Decision, fit_decision
-from manyhot.errors import RunError, SourceError, UsageError
-from manyhot.files import write_json
-from manyhot.labels import LabelSpace
-from manyhot.labels.statistics import LabelCounts, count_cells
-from manyhot.metrics import Evaluation, evaluate
+from manyhot.errors import UsageError
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
 from manyhot.runs import assembly
-from manyhot.runs.card import model_card
-from manyhot.runs.facts import describe_labels
-from manyhot.runs.options import source_options
-from manyhot.runs.reporting import write_report
+from manyhot.runs.finishing import finish
+from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
-from manyhot.runs.splits import (
-    SPLITS,
-    Splits,
-    changed_pictures,
-    decide_splits,
-    describe_changed,
-    load_splits,
-    save_splits,
-)
-from manyhot.runs.writing import PredictedRows, write_predictions
-from manyhot.sources import Manifest, open_source
+from manyhot.runs.splits import save_splits
 from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.module import MultiLabelModule
 from manyhot.training.trainer import create_trainer, fit
 
 log = logging.getLogger("manyhot")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What a training stands on: data, splits, counts, and the resolved recipe."""
-
-    recipe: Recipe
-    manifest: Manifest
-    splits: Splits
-    counts: LabelCounts
-    folder: Path
 
 
 def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume: bool = False) -> Run:
@@ -78,7 +49,7 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
     if resume and out is not None and Run(out).is_finished:
         log.info("%s is finished; there is nothing to resume", out)
         return Run(out)
-    ground = _resumed_ground(Run(out), recipe.data.path) if resume and out is not None else _new_ground(recipe, out)
+    ground = resumed_ground(Run(out), recipe.data.path) if resume and out is not None else new_ground(recipe, out)
     spec = assembly.model_spec(ground.recipe, ground.manifest.labels.space)
     fitting = _prepare(ground, spec)
     if not resume:
@@ -86,82 +57,8 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
         _claim_folder(ground)
     fit(fitting.trainer, fitting.module, fitting.data, checkpoint=fitting.checkpoint)
     load_weights(fitting.model, best_checkpoint(ground.folder))
-    decision = _decide(ground, fitting.model)
-    evaluation = _judge(ground, fitting.model, decision)
-    _save(ground, spec, fitting.model, decision, evaluation)
+    finish(ground, spec, fitting.model, {split: _logits(ground, fitting.model, split) for split in ("val", "test")})
     return Run(ground.folder)
-
-
-def _new_ground(recipe: Recipe, out: Path | None) -> Ground:
-    if recipe.data.path is None:
-        raise UsageError("no data given; name a folder or a label file")
-    folder = _free_folder(out, Path(recipe.data.path))
-    manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
-    if not manifest.has_pictures:
-        raise SourceError(f"{recipe.data.path}: holds labels without pictures, and training needs pictures")
-    splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
-    return _ground(assembly.resolve(_absolute_paths(recipe)), manifest, splits, folder)
-
-
-def _resumed_ground(run: Run, data: str | None) -> Ground:
-    recipe = run.recipe
-    if data is not None:
-        # The data have moved; that they are the same is checked below.
-        recipe = _absolute_paths(replace(recipe, data=replace(recipe.data, path=data)))
-    manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
-    saved = load_splits(run.folder)
-    if manifest.fingerprint != saved.splits.fingerprint:
-        raise RunError(f"{recipe.data.path}: the data have changed since {run.folder} started; train a new run")
-    changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
-    if changed:
-        raise RunError(describe_changed(changed))
-    return _ground(recipe, manifest, saved.splits, run.folder)
-
-
-def _ground(recipe: Recipe, manifest: Manifest, splits: Splits, folder: Path) -> Ground:
-    sizes = ", ".join(f"{split} {len(splits.rows(split)):,}" for split in SPLITS)
-    for line in describe_labels(manifest.labels).to_lines():
-        log.info("%s", line)
-    log.info("splits: %s (%s)", sizes, splits.origin)
-    counts = count_cells(manifest.labels.take(splits.rows("train")))
-    _check_counts(counts, manifest.labels.space)
-    return Ground(recipe=recipe, manifest=manifest, splits=splits, counts=counts, folder=folder)
-
-
-def _check_counts(counts: LabelCounts, space: LabelSpace) -> None:
-    if not counts.negatives.any():
-        raise SourceError(
-            "no label has a known negative among the training samples, so there is nothing to tell apart; "
-            "add verified negatives, or read unlisted labels as negative"
-        )
-    constant = [space.names[label] for label in np.flatnonzero((counts.negatives == 0) & (counts.positives > 0))]
-    if constant:
-        log.warning(
-            "warning: %d labels are positive in every training sample where they are known, so nothing can be learnt of "
-            "them; the first is %r",
-            len(constant),
-            constant[0],
-        )
-
-
-def _absolute_paths(recipe: Recipe) -> Recipe:
-    data, pretrained = recipe.data, recipe.encoder.pretrained
-    paths = {name: getattr(data, name) for name in ("path", "labels", "images", "names", "hierarchy")}
-    resolved = {name: None if value is None else str(Path(value).resolve()) for name, value in paths.items()}
-    if pretrained not in ("auto", "none"):
-        pretrained = str(Path(pretrained).resolve())
-    return replace(recipe, data=replace(data, **resolved), encoder=replace(recipe.encoder, pretrained=pretrained))
-
-
-def _free_folder(out: Path | None, data: Path) -> Path:
-    if out is None:
-        name = data.resolve().stem or "data"
-        return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: is a file; choose another --out")
-    if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out}: is not empty; choose another --out, or --resume to go on with the run in it")
-    return out
 
 
 def _claim_folder(ground: Ground) -> None:
@@ -224,55 +121,3 @@ def _evaluation_loader(ground: Ground, split: str) -> assembly.ImageLoader:
 
 def _logits(ground: Ground, model: Classifier, split: str) -> Float[np.ndarray, "n l"]:
     return score(model, _evaluation_loader(ground, split), description=f"scoring {split}")
-
-
-def _decide(ground: Ground, model: Classifier) -> Decision:
-    truth = ground.manifest.labels.take(ground.splits.rows("val"))
-    logits = _logits(ground, model, "val")
-    config = ground.recipe.decision
-    decision = fit_decision(logits, truth, rule=config.rule, beta=config.beta)
-    _save_predictions(ground, decision, logits, "val")
-    return decision
-
-
-def _judge(ground: Ground, model: Classifier, decision: Decision) -> Evaluation:
-    truth = ground.manifest.labels.take(ground.splits.rows("test"))
-    logits = _logits(ground, model, "test")
-    _save_predictions(ground, decision, logits, "test")
-    return evaluate(
-        logits,
-        truth,
-        kind="logits",
-        probs=decision.probs(logits),
-        preds=decision.preds(logits),
-        thresholds=decision.thresholds,
-        train_counts=ground.counts,
-        split="test",
-    )
-
-
-def _save_predictions(ground: Ground, decision: Decision, logits: Float[np.ndarray, "n l"], split: str) -> None:
-    references = ground.manifest.references()
-    rows = PredictedRows(
-        references=[references[row] for row in ground.splits.rows(split)],
-        probs=decision.probs(logits),
-        preds=decision.preds(logits),
-    )
-    write_predictions(ground.folder / f"predictions-{split}.parquet", ground.manifest.labels.space, [rows])
-
-
-def _save(ground: Ground, spec: ModelSpec, model: Classifier, decision: Decision, evaluation: Evaluation) -> None:
-    space = ground.manifest.labels.space
-    save_bundle(
-        ground.folder / "bundle",
-        model=model.cpu(),
-        spec=spec,
-        space=space,
-        decision=decision,
-        evaluation=evaluation.to_dict(),
-        card=model_card(ground.recipe, space, evaluation),
-        train_counts=ground.counts,
-    )
-    write_report(ground.folder, evaluation, decision, ground.manifest.labels)
-    # Last: its presence says that the run is finished.
-    write_json(ground.folder / "metrics.json", evaluation.to_dict())

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
-from manyhot.errors import UsageError
+from manyhot.errors import RunError, UsageError
 from manyhot.files import write_atomically
 from manyhot.labels import LabelSpace
 
@@ -22,11 +22,19 @@ DELIMITERS = ("|", ";", ",", "\t", " ")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PredictedRows:
-    """Predictions of some images: a probability and a decision for each label."""
+    """Predictions of some images: a probability and a decision for each label.
+
+    Args:
+        references: The images.
+        probs: Calibrated probabilities.
+        preds: Decisions.
+        logits: Written to Parquet alone, so that another decision can be made of them; None where nobody asks for them.
+    """
 
     references: Sequence[str]
     probs: Float[np.ndarray, "n l"]
     preds: Bool[np.ndarray, "n l"]
+    logits: Float[np.ndarray, "n l"] | None = None
 
     def label_names(self, space: LabelSpace) -> Iterator[list[str]]:
         """Yield the names of the labels predicted for each image."""
@@ -46,12 +54,15 @@ def check_format(path: Path) -> None:
         raise UsageError(f"{path.parent}: there is no such folder to write {path.name} into")
 
 
-def write_predictions(path: Path, space: LabelSpace, batches: Iterable[PredictedRows]) -> None:
+def write_predictions(
+    path: Path, space: LabelSpace, batches: Iterable[PredictedRows], *, with_logits: bool = False
+) -> None:
     """Write predictions in the format of the file's ending.
 
     CSV: `image`, `labels` (names joined by the first of | ; , tab and space that no name contains), then a column
     `prob:NAME` a label. JSON lines: `{"image": …, "labels": […], "probs": {NAME: …}}`. Parquet: `image`, `labels`
-    (list of strings), `probs` (list of float32 in the order of the labels, whose names stand in the field's metadata).
+    (list of strings), `probs` (list of float32 in the order of the labels, whose names stand in the field's metadata), and,
+    if `with_logits`, `logits` (likewise).
     """
     check_format(path)
     match path.suffix.lower():
@@ -60,7 +71,7 @@ def write_predictions(path: Path, space: LabelSpace, batches: Iterable[Predicted
         case ".jsonl":
             write_atomically(path, lambda temporary: _write_json_lines(temporary, space, batches))
         case _:
-            write_atomically(path, lambda temporary: _write_parquet(temporary, space, batches))
+            write_atomically(path, lambda temporary: _write_parquet(temporary, space, batches, with_logits))
 
 
 def _write_csv(path: Path, space: LabelSpace, batches: Iterable[PredictedRows]) -> None:
@@ -100,16 +111,34 @@ def _write_json_rows(file: TextIO, space: LabelSpace, batch: PredictedRows) -> N
         file.write(json.dumps({"image": reference, "labels": names, "probs": shown}, ensure_ascii=False) + "\n")
 
 
-def _write_parquet(path: Path, space: LabelSpace, batches: Iterable[PredictedRows]) -> None:
-    names = {"labels": json.dumps(space.names, ensure_ascii=False)}
-    probs_field = pa.field("probs", pa.list_(pa.float32(), len(space)), metadata=names)
-    schema = pa.schema([("image", pa.string()), ("labels", pa.list_(pa.string())), probs_field])
+def _write_parquet(path: Path, space: LabelSpace, batches: Iterable[PredictedRows], with_logits: bool) -> None:
+    metadata = {"labels": json.dumps(space.names, ensure_ascii=False)}
+    numbers = ("probs", "logits") if with_logits else ("probs",)
+    fields = [pa.field(name, pa.list_(pa.float32(), len(space)), metadata=metadata) for name in numbers]
+    schema = pa.schema([("image", pa.string()), ("labels", pa.list_(pa.string())), *fields])
     with pq.ParquetWriter(path, schema) as writer:
         for batch in batches:
-            flat = pa.array(np.ascontiguousarray(batch.probs, dtype=np.float32).ravel())
+            matrices = [batch.probs] + ([] if batch.logits is None or not with_logits else [batch.logits])
+            flat = [pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel()) for matrix in matrices]
             columns = [
                 pa.array(list(batch.references), pa.string()),
                 pa.array(list(batch.label_names(space)), pa.list_(pa.string())),
-                pa.FixedSizeListArray.from_arrays(flat, len(space)),
+                *(pa.FixedSizeListArray.from_arrays(values, len(space)) for values in flat),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def read_logits(path: Path) -> Float[np.ndarray, "n l"]:
+    """Return the logits that `write_predictions` wrote beside its predictions, one row an image.
+
+    Raises:
+        RunError: If the file is missing or has none.
+    """
+    try:
+        column = pq.read_table(path, columns=["logits"]).column("logits").combine_chunks()
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing, and the run's logits stood in it; train the run again") from None
+    except (pa.ArrowInvalid, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: holds no logits to decide on ({reason}); train the run again") from None
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
