@@ -192,6 +192,15 @@ def test_a_pickle_is_read_only_when_trusted_and_plain(write, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("length", [b"\x00", b"\x45", b"\xff"])
+def test_a_pickled_array_of_another_length_than_it_says_is_refused(write, length):
+    content = pickle.dumps({"a.jpg": np.array(["dog"], dtype=object)}, protocol=4)
+    place = content.index(b"K\x01K\x01\x85") + 3
+    root = write({"l.pkl": content[:place] + length + content[place + 1 :]})
+    with pytest.raises(SourceError, match="not as many values as its shape says"):
+        read_trusted_pickle(root / "l.pkl")
+
+
 BROKEN = [
     ("a count of rows", "t.txt", "3 2\n0:1\n", "header", "line 1 says 3 samples"),
     ("a label out of range", "t.txt", "1 2\n2:1\n", "unknown-label", "line 2: 2"),

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import math
 import pickle
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
     **{("__builtin__", name): ("builtins", name) for name in ("set", "frozenset", "bytearray", "complex")},
     ("collections", "OrderedDict"): ("collections", "OrderedDict"),
     ("_codecs", "encode"): ("_codecs", "encode"),
-    ("numpy", "ndarray"): ("numpy", "ndarray"),
+    ("numpy", "ndarray"): (__name__, "CheckedArray"),
     ("numpy", "dtype"): ("numpy", "dtype"),
     **{
         (f"{package}.multiarray", name): ("numpy._core.multiarray", name)
@@ -37,6 +38,19 @@ _ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
 
 class _RefusedError(pickle.UnpicklingError):
     """A pickle asked for something that is no plain container."""
+
+
+class CheckedArray(np.ndarray):
+    """An array whose saved state is checked: NumPy itself reads past the end of a list that is too short."""
+
+    def __setstate__(self, state: tuple[object, ...], /) -> None:
+        """Take a saved state: version, shape, type, order, and the values as bytes or as a list."""
+        shape, values = (state[-4], state[-1]) if len(state) in (4, 5) else ((), None)
+        sizes = [size for size in shape if isinstance(size, int) and size >= 0] if isinstance(shape, tuple) else []
+        whole = isinstance(shape, tuple) and len(sizes) == len(shape)
+        if not whole or (isinstance(values, list) and len(values) != math.prod(sizes)):
+            raise pickle.UnpicklingError("an array has not as many values as its shape says")
+        super().__setstate__(state)  # pyright: ignore[reportArgumentType] - any tuple, as a pickle has it
 
 
 class _PlainUnpickler(pickle.Unpickler):
