@@ -361,7 +361,11 @@ SAMPLE = Rows(
 )
 
 
-@pytest.mark.parametrize("written", FORMATS.values(), ids=FORMATS)
+# Not pickles: they are read only when trusted, and NumPy itself crashes on a damaged saved dtype.
+DAMAGEABLE = {name: written for name, written in FORMATS.items() if name != "pickle"}
+
+
+@pytest.mark.parametrize("written", DAMAGEABLE.values(), ids=DAMAGEABLE)
 def test_damage_ends_in_one_error_or_in_data(written: Written):
     with tempfile.TemporaryDirectory() as name:
         path = written.write(SAMPLE, Path(name))
