@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, UInt32
 
-from manyhot.metrics.bands import Bands, macro_figures
-from manyhot.metrics.figures import Figure, ratio_figure
-from manyhot.metrics.keys import NUM_KEYS, NUM_LOW_KEYS, bucket_starts, score_keys, scores_of_bits, sortable_bits
-from manyhot.metrics.scores import Kind, read_block
+from manyhot.metrics.keys import LOW_BITS, NUM_KEYS, sortable_bits
+from manyhot.metrics.scores import Kind, column_blocks, known_block
 from manyhot.metrics.truth import Truth
 
 NUM_BINS = 15
@@ -35,19 +33,14 @@ class Predicted:
         wide = values.astype(np.float64)
         return wide if self.kind == "probs" else sigmoid(wide)
 
-    def block(self, rows: slice) -> Float32[np.ndarray, "k l"]:
-        """Return the values of a block of rows, as float32 and contiguous."""
-        return read_block(self.values, rows).astype(np.float32, copy=False)
+    @property
+    def are_logits(self) -> bool:
+        """Whether the values are logits."""
+        return self.kind == "logits"
 
-    def judge(
-        self, values: Float64[np.ndarray, "*shape"], *, positive: bool
-    ) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
-        """Return 1 − the probability of what is so, and −log of that probability, for cells of one state."""
-        if self.kind == "logits":
-            away = -values if positive else values
-            return sigmoid(away), np.maximum(away, 0.0) + np.log1p(np.exp(-np.abs(away)))
-        with np.errstate(divide="ignore"):
-            return (1 - values, -np.log(values)) if positive else (values.copy(), -np.log1p(-values))
+    def block(self, rows: slice, truth: Truth) -> Float32[np.ndarray, "k l"]:
+        """Return the values of a block of rows as float32, with NaN in place of unknown cells."""
+        return known_block(self.values, truth, rows).astype(np.float32, copy=False)
 
     @property
     def half(self) -> float:
@@ -67,105 +60,82 @@ def sigmoid(logits: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shap
     return np.where(logits >= 0, 1.0, small) / (1 + small)
 
 
-def calibration_figures(predicted: Predicted, truth: Truth, bands: Bands) -> dict[str, Figure]:
-    """Return `brier`, `bce`, `ece_micro` and `ece_macro` with its bands."""
-    squares, losses = proper_scores(predicted, truth)
-    total, cells = int(truth.label_known.sum()), truth.num_samples * truth.num_labels
-    return {
-        "brier": ratio_figure(math.fsum(squares), total, total, cells),
-        "bce": ratio_figure(math.fsum(losses), total, total, cells),
-        "ece_micro": _pooled_figure(pooled_calibration_error(predicted, truth), truth),
-        **macro_figures("ece_macro", calibration_errors(predicted, truth), bands),
-    }
-
-
 def calibration_errors(predicted: Predicted, truth: Truth) -> Float64[np.ndarray, " l"]:
     """Return the expected calibration error of each label; NaN for labels with fewer than 10 positives.
 
     The known cells, in ascending order, are cut into 15 bins of equal mass; cells with equal (float32) values go to the bin of
     the first of them together. The error is the mean over cells of |mean probability − share of positives| of the bin.
     """
+    from manyhot.metrics.bin_kernels import calibration_error
+
     errors = np.full(truth.num_labels, np.nan)
-    for label in np.flatnonzero(truth.label_positives >= MIN_POSITIVES):
-        column = predicted.values[:, label].astype(np.float32)
-        known = truth.known_column(int(label))
-        values = np.sort(column if known is None else column[known])
-        bins = _bins_of_sorted(values)
-        found = bins[np.searchsorted(values, column[truth.columns.row(int(label))], side="left")]
-        sums = np.bincount(bins, weights=predicted.probs(values), minlength=NUM_BINS)
-        errors[label] = np.abs(sums - np.bincount(found, minlength=NUM_BINS)).sum() / len(values)
+    enough = np.flatnonzero(truth.label_positives >= MIN_POSITIVES)
+    for labels, columns in column_blocks(predicted.values, truth, enough):
+        for label, column in zip(labels.tolist(), columns.astype(np.float32, copy=False), strict=True):
+            errors[label] = calibration_error(column, predicted.are_logits, truth.columns.row(label), NUM_BINS)
     return errors
 
 
 def pooled_calibration_error(predicted: Predicted, truth: Truth) -> float:
     """Return the expected calibration error of all known cells pooled, in 15 bins; NaN without known cells."""
-    from manyhot.metrics.probability_kernels import sum_bins
+    from manyhot.metrics.bin_kernels import sum_bins
 
     total = int(truth.label_known.sum())
     if total == 0:
         return math.nan
     edges = _pooled_edges(predicted, truth)
-    starts = bucket_starts(edges)
+    bins = np.searchsorted(edges >> LOW_BITS, np.arange(NUM_KEYS)).astype(np.uint8)
     sums = np.zeros((truth.num_samples, NUM_BINS))
     for rows in truth.row_blocks():
-        values = predicted.block(rows)
-        sum_bins(values, score_keys(values), predicted.probs(values), truth.known_rows(rows), edges, starts, sums[rows])
+        sum_bins(predicted.block(rows, truth), predicted.are_logits, edges, LOW_BITS, bins, sums[rows])
     positives = predicted.values[truth.row_ids, truth.label_ids].astype(np.float32)
-    found = np.bincount(np.searchsorted(edges, positives, side="left"), minlength=NUM_BINS)
+    found = np.bincount(np.searchsorted(edges, sortable_bits(positives)), minlength=NUM_BINS)
     # Sums by row, rounded once at the end: independent of the order of the rows.
     return math.fsum(abs(math.fsum(column) - count) for column, count in zip(sums.T, found, strict=True)) / total
 
 
-def _bins_of_sorted(values: Float[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-    """Return the bin of each of the sorted values: that of the first of its equals."""
-    first = np.searchsorted(values, values, side="left")
-    return first * NUM_BINS // len(values)
-
-
-def _pooled_edges(predicted: Predicted, truth: Truth) -> Float32[np.ndarray, " e"]:
-    """Return the highest value below each bin but the first: a value's bin is the number of edges below it.
+def _pooled_edges(predicted: Predicted, truth: Truth) -> UInt32[np.ndarray, " e"]:
+    """Return the bits of the highest value below each bin but the first: a value's bin is the number of edges below it.
 
     Bin b begins above the cell of rank ⌈b·M/15⌉. Two passes find these cells exactly, without sorting or copying the
     scores: one counts the cells of each bucket of 20 bits, one the last 12 bits in the buckets that hold an edge.
     """
-    from manyhot.metrics.probability_kernels import count_buckets, count_within
+    from manyhot.metrics.bin_kernels import count_keys, count_last_bits
 
     counts = np.zeros(NUM_KEYS, dtype=np.int64)
     for rows in truth.row_blocks():
-        count_buckets(score_keys(predicted.block(rows)), truth.known_rows(rows), counts)
+        count_keys(predicted.block(rows, truth).ravel(), LOW_BITS, counts)
     below = np.concatenate(([0], np.cumsum(counts)))
-    places = -(-np.arange(1, NUM_BINS) * below[-1] // NUM_BINS) - 1
+    # Unknown cells have the highest bits of all: no rank of a known cell reaches them.
+    places = -(-np.arange(1, NUM_BINS) * int(truth.label_known.sum()) // NUM_BINS) - 1
     buckets = np.searchsorted(below, places, side="right") - 1
     kept, slots = np.unique(buckets, return_inverse=True)
-    slot_of_bucket = np.full(NUM_KEYS, len(kept), dtype=np.int64)
+    slot_of_bucket = np.full(NUM_KEYS, len(kept), dtype=np.uint8)
     slot_of_bucket[kept] = np.arange(len(kept))
-    within = np.zeros((len(kept) + 1, NUM_LOW_KEYS), dtype=np.int64)
+    within = np.zeros((len(kept), 1 << LOW_BITS), dtype=np.int64)
     for rows in truth.row_blocks():
-        count_within(sortable_bits(predicted.block(rows)), truth.known_rows(rows), slot_of_bucket, within)
+        count_last_bits(predicted.block(rows, truth).ravel(), LOW_BITS, slot_of_bucket, within)
     sums = np.cumsum(within, axis=1)
     low = [
         np.searchsorted(sums[slot], place, side="right")
         for slot, place in zip(slots, places - below[buckets], strict=True)
     ]
-    return scores_of_bits(buckets.astype(np.uint32) * NUM_LOW_KEYS + np.array(low, dtype=np.uint32))
+    return (buckets.astype(np.uint32) << LOW_BITS) + np.array(low, dtype=np.uint32)
 
 
 def proper_scores(predicted: Predicted, truth: Truth) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Return for each row the sums over its known cells of (p − y)² and of −log-likelihood."""
-    squares, losses = np.zeros((2, truth.num_samples))
+    from manyhot.metrics.probability_kernels import sum_losses
+
+    offsets = truth.positives.indptr.astype(np.int64, copy=False)
+    squares, losses = np.zeros(truth.num_samples), np.zeros(truth.num_samples)
     for rows in truth.row_blocks():
-        values = predicted.block(rows).astype(np.float64)
-        own = slice(truth.positives.indptr[rows.start], truth.positives.indptr[rows.stop])
-        positive = (truth.row_ids[own] - rows.start, truth.label_ids[own])
-        misses, surprises = predicted.judge(values, positive=False)
-        misses[positive], surprises[positive] = predicted.judge(values[positive], positive=True)
-        known = truth.known_rows(rows)
-        if known.shape[1]:
-            misses[~known] = surprises[~known] = 0.0
-        squares[rows], losses[rows] = np.square(misses).sum(axis=1), surprises.sum(axis=1)
+        sum_losses(
+            known_block(predicted.values, truth, rows),
+            predicted.are_logits,
+            offsets[rows.start : rows.stop + 1],
+            truth.label_ids,
+            squares[rows],
+            losses[rows],
+        )
     return squares, losses
-
-
-def _pooled_figure(value: float, truth: Truth) -> Figure:
-    cells = truth.num_samples * truth.num_labels
-    return Figure(None if math.isnan(value) else value, int(truth.label_known.sum()), cells)

@@ -1,16 +1,15 @@
 """Average precision and the area under the ROC curve, from the ranks of positives."""
 
 import numpy as np
-from jaxtyping import Float, Float64, Num
+from jaxtyping import Float64, Num
 from torch import Tensor
 
 from manyhot.labels import LabelSets
-from manyhot.metrics.bands import Bands, macro_figures
 from manyhot.metrics.counts import divide
 from manyhot.metrics.figures import Figure, mean_figure
-from manyhot.metrics.ranks import PositiveRanks, rank_by_label, rank_pooled
+from manyhot.metrics.ranks import PositiveRanks, rank_by_label
 from manyhot.metrics.scores import read_scores
-from manyhot.metrics.truth import Truth, read_truth
+from manyhot.metrics.truth import read_truth
 from manyhot.targets import SparseTargets
 
 
@@ -36,22 +35,6 @@ def auroc(ranks: PositiveRanks) -> Float64[np.ndarray, " l"]:
     return divide(pairs - wrong, pairs)
 
 
-def curve_figures(
-    scores: Float[np.ndarray, "n l"], truth: Truth, ranks: PositiveRanks, bands: Bands
-) -> dict[str, Figure]:
-    """Return map and auroc: macro (and by band), weighted, micro."""
-    pooled = rank_pooled(scores, truth)
-    cells = truth.num_samples * truth.num_labels
-    precision = average_precision(ranks)
-    return {
-        **macro_figures("map_macro", precision, bands),
-        "map_weighted": mean_figure(precision, ranks.positives),
-        "map_micro": _pooled_figure(average_precision(pooled), pooled, cells),
-        **macro_figures("auroc_macro", auroc(ranks), bands),
-        "auroc_micro": _pooled_figure(auroc(pooled), pooled, cells),
-    }
-
-
 def mean_average_precision(
     scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"], truth: LabelSets | SparseTargets
 ) -> Figure:
@@ -70,7 +53,3 @@ def mean_average_precision(
     """
     known_truth = read_truth(truth)
     return mean_figure(average_precision(rank_by_label(read_scores(scores, known_truth), known_truth)))
-
-
-def _pooled_figure(value: Float64[np.ndarray, " 1"], pooled: PositiveRanks, cells: int) -> Figure:
-    return Figure(None if np.isnan(value[0]) else float(value[0]), int(pooled.known[0]), cells)

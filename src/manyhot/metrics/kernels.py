@@ -26,24 +26,27 @@ TILE = 16
 
 @compiled
 @no_type_check
-def turn_columns(block: Float[np.ndarray, "n l"], columns: Float[np.ndarray, "l n"]) -> None:
-    """Write the transpose of a block, which need not be contiguous."""
-    full = block.shape[0] - block.shape[0] % TILE
+def turn_columns(
+    scores: Float[np.ndarray, "n l"], labels: Int64[np.ndarray, " k"], columns: Float[np.ndarray, "k n"]
+) -> None:
+    """Write the columns of some labels as rows."""
+    full = scores.shape[0] - scores.shape[0] % TILE
     for row in range(0, full, TILE):
-        source, goal = block[row : row + TILE], columns[:, row : row + TILE]
+        source, goal = scores[row : row + TILE], columns[:, row : row + TILE]
         # Sixteen stores side by side fill a cache line; the constant lets the compiler unroll them.
-        for label in range(block.shape[1]):
+        for index in range(len(labels)):
             for offset in range(TILE):
-                goal[label, offset] = source[offset, label]
-    for row in range(full, block.shape[0]):
-        for label in range(block.shape[1]):
-            columns[label, row] = block[row, label]
+                goal[index, offset] = source[offset, labels[index]]
+    for row in range(full, scores.shape[0]):
+        for index in range(len(labels)):
+            columns[index, row] = scores[row, labels[index]]
 
 
 @compiled
 @no_type_check
 def rank_columns(
-    columns: Float[np.ndarray, "l n"],
+    columns: Float[np.ndarray, "k n"],
+    labels: Int64[np.ndarray, " k"],
     offsets: Int64[np.ndarray, " offsets"],
     row_ids: Int64[np.ndarray, " p"],
     values: Float[np.ndarray, " p"],
@@ -53,16 +56,15 @@ def rank_columns(
 
     Args:
         columns: One row a label.
-        offsets: The label of row `l` owns the entries `offsets[l]:offsets[l + 1]` of what follows.
+        labels: Which labels they are.
+        offsets: Label `l` owns the entries `offsets[l]:offsets[l + 1]` of what follows.
         row_ids: The rows in which it is positive.
         values: Is written.
         ranks: Is written: cells at or above and above, positives at or above and above.
     """
-    for label in range(columns.shape[0]):
-        own = slice(offsets[label], offsets[label + 1])
-        rows, cells, scores = row_ids[own], columns[label], values[own]
-        if len(rows) == 0:
-            continue
+    for column in range(columns.shape[0]):
+        own = slice(offsets[labels[column]], offsets[labels[column] + 1])
+        rows, cells, scores = row_ids[own], columns[column], values[own]
         for index in range(len(rows)):
             scores[index] = cells[rows[index]]
         scores.sort()

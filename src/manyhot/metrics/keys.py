@@ -1,11 +1,11 @@
 """Whole numbers that sort like float32 scores: their first bits cut all scores into buckets without a sort."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt32
+from jaxtyping import Float, Float32, UInt32
 
 KEY_BITS = 20
 NUM_KEYS = 1 << KEY_BITS
-NUM_LOW_KEYS = 1 << (32 - KEY_BITS)
+LOW_BITS = 32 - KEY_BITS
 SIGN = np.uint32(1 << 31)
 
 
@@ -38,10 +38,4 @@ def score_keys(scores: Float[np.ndarray, "*shape"]) -> UInt32[np.ndarray, "*shap
     >>> score_keys(np.array([-np.inf, -1.0, 0.0, 1.0, np.inf]))
     array([  2047, 264191, 524288, 784384, 1046528], dtype=uint32)
     """
-    return sortable_bits(scores) >> (32 - KEY_BITS)
-
-
-def bucket_starts(values: Float[np.ndarray, " k"]) -> Int64[np.ndarray, " buckets"]:
-    """Return for each bucket, and one past the last, how many of the values stand in lower buckets."""
-    counts = np.bincount(score_keys(values), minlength=NUM_KEYS)
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    return sortable_bits(scores) >> LOW_BITS

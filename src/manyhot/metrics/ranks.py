@@ -57,8 +57,8 @@ def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRan
     offsets, row_ids = truth.columns.indptr, truth.columns.ids.astype(np.int64, copy=False)
     values = np.empty(len(row_ids), dtype=scores.dtype)
     ranks = np.empty((4, len(row_ids)), dtype=np.int64)
-    for labels, columns in column_blocks(scores, truth):
-        rank_columns(columns, offsets[labels.start : labels.stop + 1], row_ids, values, ranks)
+    for labels, columns in column_blocks(scores, truth, np.flatnonzero(truth.label_positives)):
+        rank_columns(columns, labels, offsets, row_ids, values, ranks)
     return PositiveRanks(
         offsets=offsets,
         known=truth.label_known,
