@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from manyhot.runs.predicting import Predictions
     from manyhot.runs.run import Run
 
+LEAST_SHOWN = 3
 NUM_WEAKEST = 5
 NUM_EXAMPLES = 5
 NUM_PREDICTIONS = 20
@@ -22,23 +23,34 @@ LABEL_WIDTH = 18
 
 
 def render_evaluation(evaluation: "Evaluation") -> str:
-    """Return the main figures beside the baselines, with defined / total, and the weakest labels."""
+    """Return the main figures beside the baselines, with intervals if there are any, and the weakest labels."""
     names = list(evaluation.baselines)
-    header = ["figure", "model", *(name.removeprefix("predict ") for name in names), "defined"]
-    rows = [header, *(_figure_row(evaluation, name) for name in headline_of(evaluation.figures))]
+    has_intervals = any(figure.low is not None for figure in evaluation.figures.values())
+    header = ["figure", "model", *(["low", "high"] if has_intervals else [])]
+    header += [*(name.removeprefix("predict ") for name in names), "defined"]
+    shown = headline_of(evaluation.figures)
+    if len(shown) < LEAST_SHOWN:
+        # A protocol that defines few of the main figures shows all that it does define.
+        shown = [name for name in evaluation.figures if not name.endswith("_min1")]
+    rows = [header, *(_figure_row(evaluation, name, with_interval=has_intervals) for name in shown)]
     title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
+    if evaluation.protocol != "manyhot":
+        title += f"; protocol {evaluation.protocol}"
     beside = "beside the model: " + ", ".join(names) if names else "no baselines"
     return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation)])
 
 
-def _figure_row(evaluation: "Evaluation", name: str) -> list[str]:
+def _figure_row(evaluation: "Evaluation", name: str, *, with_interval: bool) -> list[str]:
     figure = evaluation.figures[name]
-    beside = [_number(values.get(name)) for values in evaluation.baselines.values()]
-    return [name, _number(figure.value), *beside, f"{figure.defined:,}/{figure.total:,}"]
+    beside = [format_number(values.get(name)) for values in evaluation.baselines.values()]
+    interval = [format_number(figure.low), format_number(figure.high)] if with_interval else []
+    return [name, format_number(figure.value), *interval, *beside, f"{figure.defined:,}/{figure.total:,}"]
 
 
 def _weakest(evaluation: "Evaluation") -> list[str]:
     weakest = evaluation.weakest_labels(NUM_WEAKEST)
+    if not weakest and evaluation.protocol == "xc":
+        return ["the protocol judges samples, and says nothing of single labels"]
     if not weakest:
         return ["no label has a positive here, so none can be judged"]
     header = ["weakest labels", "positives", "ap", "auroc", "f1", "precision", "recall", "threshold"]
@@ -46,16 +58,20 @@ def _weakest(evaluation: "Evaluation") -> list[str]:
         [
             shorten(label.name, LABEL_WIDTH),
             f"{label.positives:,}",
-            *map(_number, (label.average_precision, label.auroc, label.f1, label.precision, label.recall)),
-            "never" if label.threshold is None else _number(label.threshold),
+            *map(format_number, (label.average_precision, label.auroc, label.f1, label.precision, label.recall)),
+            "never" if label.threshold is None else format_number(label.threshold),
         ]
         for label in weakest
     ]
     return format_table([header, *rows])
 
 
-def _number(value: float | None) -> str:
-    """Return three decimals; what is undefined is a dash, what is tiny is not shown as nothing."""
+def format_number(value: float | None) -> str:
+    """Return three decimals; what is undefined is a dash, what is tiny is not shown as nothing.
+
+    >>> format_number(0.28612), format_number(0.00012), format_number(None)
+    ('0.286', '1e-04', '-')
+    """
     if value is None:
         return "-"
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.0e}"

@@ -16,6 +16,7 @@ from manyhot.metrics.calibration import Predicted
 from manyhot.metrics.counts import Decide
 from manyhot.metrics.figures import Evaluation, LabelFigures
 from manyhot.metrics.parts import Parts
+from manyhot.metrics.propensity import Propensity
 from manyhot.metrics.protocols import MANYHOT, Protocol, ProtocolName, protocol_named
 from manyhot.metrics.replicates import Judged, replicate_figures, with_intervals
 from manyhot.metrics.rows import count_rows
@@ -23,6 +24,8 @@ from manyhot.metrics.scored import compare_samples
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
 from manyhot.metrics.truth import Truth, read_truth
 from manyhot.targets import SparseTargets
+
+DEFAULT_PROPENSITY = Propensity()
 
 
 def evaluate(
@@ -37,6 +40,7 @@ def evaluate(
     min_positives: int = 1,
     split: str = "test",
     protocol: ProtocolName = "manyhot",
+    propensity: Propensity = DEFAULT_PROPENSITY,
     intervals: Bootstrap | None = None,
     sample_ids: Integer[np.ndarray, " n"] | Sequence[str] | None = None,
 ) -> Evaluation:
@@ -54,10 +58,12 @@ def evaluate(
         thresholds: The decision's threshold of each label on the probabilities; decides where `preds` are not given.
         probs: Calibrated probabilities, where they are not the scores' sigmoid; used by `_at_half`, `brier`, `bce` and
             `ece`, and compared with the thresholds.
-        train_counts: Counts of the training labels, for the prevalence baseline and for head, mid and tail.
+        train_counts: Counts of the training labels, for the prevalence baseline, for head, mid and tail, and for the
+            propensities of `psp_at_k` and `psndcg_at_k`.
         min_positives: Macro figures are given as well over labels with at least so many positives: `map_macro_min5`.
         split: The name of the split, to be kept.
         protocol: Whose conventions to follow; any other than "manyhot" gives the figures that it defines, and no others.
+        propensity: How `psp_at_k` and `psndcg_at_k` weigh labels by their training positives.
         intervals: How the ends of each figure's interval are found; without it there are none. `ece_micro` and
             `ece_macro` have none in any case: the mean of absolute differences grows with the noise of resampling.
         sample_ids: One number or name for each sample, which alone decides how often the sample counts in each replicate:
@@ -78,7 +84,17 @@ def evaluate(
     ['cat']
     """
     chosen = protocol_named(protocol)
-    judged = judge(scores, truth, kind=kind, preds=preds, thresholds=thresholds, probs=probs, protocol=chosen)
+    weights = None if train_counts is None else propensity.inverse(train_counts)
+    judged = judge(
+        scores,
+        truth,
+        kind=kind,
+        preds=preds,
+        thresholds=thresholds,
+        probs=probs,
+        protocol=chosen,
+        inverse_propensities=weights,
+    )
     known = judged.truth
     bands = bands_of(known, train_counts, min_positives)
     figures = chosen.figures(judged.parts, bands)
@@ -110,18 +126,22 @@ def judge(
     thresholds: Float[np.ndarray, " k"] | None,
     probs: Num[np.ndarray, "n l"] | Num[Tensor, "n l"] | None,
     protocol: Protocol,
+    inverse_propensities: Float64[np.ndarray, " k"] | None = None,
 ) -> Judged:
     """Return what the figures are made of; see `evaluate`."""
     if kind not in ("logits", "probs"):
         raise UsageError(f"kind is {kind!r}; say 'logits' or 'probs': manyhot does not guess")
     known = read_truth(protocol.read_truth(truth))
     check_thresholds(thresholds, known.num_labels)
+    if inverse_propensities is not None:
+        _check_labels(len(inverse_propensities), known)
+        known = replace(known, inverse_propensities=inverse_propensities)
     scores, kind = protocol.read_scores(scores, kind)
     ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
     predicted = Predicted(values=ranked, kind=kind, is_half_positive=protocol.is_half_positive)
     if probs is not None:
         predicted = replace(predicted, values=read_probs(probs, known), kind="probs")
-    decide = _decision(None if preds is None else read_preds(preds, known), thresholds, predicted)
+    decide = decision_of(None if preds is None else read_preds(preds, known), thresholds, predicted)
     rows = count_rows(ranked, predicted, known, decide=decide, row_values=protocol.row_values)
     parts = Parts.of(rows, compare_samples(ranked, predicted, known, protocol=protocol))
     return Judged(scores=ranked, predicted=predicted, truth=known, decide=decide, samples=rows.samples, parts=parts)
@@ -136,12 +156,15 @@ def bands_of(truth: Truth, train_counts: LabelCounts | None, min_positives: int)
     """
     if min_positives < 1:
         raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
-    if train_counts is not None and len(train_counts.positives) != truth.num_labels:
-        raise ScoreError(
-            f"the training counts have {len(train_counts.positives):,} labels, the truth {truth.num_labels:,}"
-        )
     train_positives = None if train_counts is None else train_counts.positives
+    if train_positives is not None:
+        _check_labels(len(train_positives), truth)
     return label_bands(truth.label_positives, train_positives, min_positives, truth.groups)
+
+
+def _check_labels(num_counted: int, truth: Truth) -> None:
+    if num_counted != truth.num_labels:
+        raise ScoreError(f"the training counts have {num_counted:,} labels, the truth {truth.num_labels:,}")
 
 
 def check_thresholds(thresholds: Float[np.ndarray, " k"] | None, num_labels: int) -> None:
@@ -157,9 +180,10 @@ def check_thresholds(thresholds: Float[np.ndarray, " k"] | None, num_labels: int
         )
 
 
-def _decision(
+def decision_of(
     preds: Bool[np.ndarray, "n l"] | None, thresholds: Float[np.ndarray, " l"] | None, predicted: Predicted
 ) -> Decide | None:
+    """Return the decision by rows: that which is given, or that of the thresholds; None without either."""
     if preds is not None:
         return lambda rows: preds[rows]
     if thresholds is None:

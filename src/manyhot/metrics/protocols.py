@@ -21,9 +21,9 @@ from manyhot.metrics.curves import average_precision
 from manyhot.metrics.decided import figures_of_counts
 from manyhot.metrics.figures import Figure, ratio_figure
 from manyhot.metrics.parts import DecisionPart, Parts, figures_of_parts
+from manyhot.metrics.protocols_extreme import extreme_figures, extreme_values
 from manyhot.metrics.protocols_precision import enveloped_precision, interpolated_precision, sorted_precision
 from manyhot.metrics.protocols_zeroed import (
-    filled,
     zeroed_decisions,
     zeroed_precision,
     zeroed_rankings,
@@ -82,7 +82,7 @@ def protocol_named(name: str) -> Protocol:
         UsageError: If there is none; the message names the nearest.
 
     >>> protocol_named("voc07").difference
-    'average precision is the mean of the envelope at 11 levels of recall'
+    'AP is the mean of the envelope at 11 recalls'
     """
     for protocol in PROTOCOLS:
         if protocol.name == name:
@@ -155,11 +155,6 @@ def _with_ancestors(truth: Labels) -> Labels:
     return expand_positives(Hierarchy.of(truth.space), truth, conflicts="unknown")
 
 
-def _extreme_figures(parts: Parts, _bands: Bands) -> dict[str, Figure]:
-    kept = [name for name in parts.rows if name.startswith(("precision_at_", "recall_at_", "ndcg_at_"))]
-    return {name: filled(parts.rows[name], 0.0) for name in kept}
-
-
 def _all_zeroed(columns: Columns) -> Columns:
     return {name: values if name == "threshold" else np.nan_to_num(values) for name, values in columns.items()}
 
@@ -203,14 +198,14 @@ PROTOCOLS: tuple[Protocol, ...] = (
     MANYHOT,
     Protocol(
         name="sklearn",
-        difference="undefined counts 0 (LRAP: 1); one label of one class leaves macro AUROC undefined",
+        difference="undefined counts 0, LRAP 1; macro AUROC needs all labels",
         figures=_sklearn_figures,
         decided=_sklearn_decisions,
         columns=_zeroed_but_auroc,
     ),
     Protocol(
         name="torchmetrics",
-        difference="undefined counts 0 (LRAP: 1), AUROC too; sigmoids tie; positive above 0.5, not at it",
+        difference="undefined counts 0, LRAP 1; sigmoids tie; p > 0.5",
         figures=_torchmetrics_figures,
         decided=zeroed_decisions,
         columns=_all_zeroed,
@@ -218,27 +213,25 @@ PROTOCOLS: tuple[Protocol, ...] = (
         read_scores=_sigmoids,
         is_half_positive=False,
     ),
-    _of_precision(
-        "asl", "in per cent; labels without positives count 0; of tied samples the later comes first", sorted_precision
-    ),
+    _of_precision("asl", "per cent; no positives counts 0; of ties the later first", sorted_precision),
     _of_precision(
         "voc07",
-        "average precision is the mean of the envelope at 11 levels of recall",
+        "AP is the mean of the envelope at 11 recalls",
         lambda ranks, _scores, _truth: interpolated_precision(ranks, 11),
     ),
     _of_precision(
         "voc10",
-        "average precision is the area under the envelope",
+        "AP is the area under the envelope",
         lambda ranks, _scores, _truth: enveloped_precision(ranks),
     ),
     _of_precision(
         "coco101",
-        "average precision is the mean of the envelope at 101 levels of recall",
+        "AP is the mean of the envelope at 101 recalls",
         lambda ranks, _scores, _truth: interpolated_precision(ranks, 101),
     ),
     Protocol(
         name="openimages",
-        difference="positives hold for all their ancestors; verified cells only",
+        difference="positives hold for their ancestors; verified cells only",
         figures=_open_images_figures,
         decided=_no_decision,
         columns=_precision_alone,
@@ -246,10 +239,11 @@ PROTOCOLS: tuple[Protocol, ...] = (
     ),
     Protocol(
         name="xc",
-        difference="samples without labels count 0 in every figure at k",
-        figures=_extreme_figures,
+        difference="samples without labels count 0",
+        figures=extreme_figures,
         decided=_no_decision,
         columns=_none,
+        row_values=extreme_values,
     ),
 )
 """All of them, in the order in which they are shown."""

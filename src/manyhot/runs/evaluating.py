@@ -10,8 +10,10 @@ from jaxtyping import Int64
 
 from manyhot.errors import LabelError, RunError, SourceError, UsageError
 from manyhot.labels.aligning import align_sets
-from manyhot.metrics import Evaluation, evaluate
+from manyhot.metrics import Bootstrap, Evaluation
+from manyhot.metrics.protocols import ProtocolName
 from manyhot.runs import assembly
+from manyhot.runs.judging import Judgeable
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
@@ -40,8 +42,34 @@ def evaluate_run(
     options: SourceOptions | None = None,
     allow_training_samples: bool = False,
     min_positives: int = 1,
+    protocol: ProtocolName = "manyhot",
+    intervals: Bootstrap | None = None,
 ) -> Evaluation:
-    """Return the figures of a run's model.
+    """Return the figures of a run's model on its own split, or on other data: see `score_run`.
+
+    Args:
+        run: A run or a bundle.
+        data: As of `score_run`.
+        split: As of `score_run`.
+        options: As of `score_run`.
+        allow_training_samples: As of `score_run`.
+        min_positives: Macro figures are given as well over labels with at least so many positives.
+        protocol: Whose conventions to follow.
+        intervals: How the ends of each figure's interval are found; without it there are none.
+    """
+    judgeable = score_run(run, data, split=split, options=options, allow_training_samples=allow_training_samples)
+    return judgeable.evaluate(protocol=protocol, min_positives=min_positives, intervals=intervals)
+
+
+def score_run(
+    run: Run,
+    data: Path | None = None,
+    *,
+    split: str = "test",
+    options: SourceOptions | None = None,
+    allow_training_samples: bool = False,
+) -> Judgeable:
+    """Return a run's model's scores and decisions beside the truth: `.evaluate()` gives the figures.
 
     On the run's own data, the saved split is used. On other data, the rows of their split of that name, or all rows
     where the data bring no splits; a label of the model that the data do not know is unknown there, never negative.
@@ -52,7 +80,6 @@ def evaluate_run(
         split: Which split.
         options: How to read `data`; as the run read its own, if not given.
         allow_training_samples: Evaluate samples that the model was trained on, instead of refusing them.
-        min_positives: Macro figures are given as well over labels with at least so many positives.
 
     Raises:
         RunError: If the run's own data or their pictures have changed, or samples were trained on and that was not
@@ -76,16 +103,17 @@ def evaluate_run(
         workers=assembly.default_workers(),
     )
     logits = score(bundle.model, loader, description=f"scoring {material.split}")
-    return evaluate(
-        logits,
-        truth,
+    references = material.manifest.references()
+    return Judgeable(
+        scores=logits,
+        truth=truth,
         kind="logits",
+        split=material.split,
+        sample_ids=[references[row] for row in material.rows.tolist()],
         probs=bundle.decision.probs(logits),
         preds=bundle.decision.preds(logits),
         thresholds=bundle.decision.thresholds,
         train_counts=bundle.train_counts,
-        min_positives=min_positives,
-        split=material.split,
     )
 
 

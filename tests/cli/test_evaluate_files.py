@@ -1,0 +1,148 @@
+"""Any model's scores are measured from files, with everything that was assumed said on the way."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from manyhot.cli.main import main
+from manyhot.labels import LabelSets, LabelSpace
+from manyhot.metrics import Evaluation, evaluate
+
+NAMES = ("ant", "bee", "cat")
+SPACE = LabelSpace(names=NAMES)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """An empty folder with logits and a truth in which a fifth of the cells is unknown."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    truth = (generator.random((17, 3)) < 0.4).astype(np.float32)
+    logits = (generator.normal(size=truth.shape) + truth).astype(np.float32)
+    truth[generator.random(truth.shape) < 0.2] = np.nan
+    np.save("scores.npy", logits)
+    np.save("truth.npy", truth)
+    return logits, truth
+
+
+def measured(arguments):
+    assert main(["evaluate", *arguments, "--json", "figures.json"]) == 0
+    return Evaluation.from_dict(json.loads(Path("figures.json").read_text(encoding="utf-8")))
+
+
+def test_two_matrices_give_the_figures_of_the_call(desk, capsys):
+    logits, truth = desk
+    found = measured(["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits"])
+    expected = evaluate(
+        logits, LabelSets.from_dense(truth, LabelSpace(names=("0", "1", "2"))), kind="logits", split="all"
+    )
+    assert found == expected
+    shown = capsys.readouterr()
+    assert "all: 17 samples, 3 labels" in shown.out
+    assert "matched with samples by order, since scores.npy does not name them" in shown.err
+    assert "next" not in shown.out
+
+
+def test_minus_one_is_unknown_as_nan_is(desk):
+    _, truth = desk
+    np.save("minus.npy", np.nan_to_num(truth, nan=-1).astype(np.int8))
+    flags = ["--scores", "scores.npy", "--kind", "logits", "--truth"]
+    assert measured([*flags, "minus.npy"]) == measured([*flags, "truth.npy"])
+
+
+def test_tables_are_joined_by_reference_and_by_label(desk):
+    logits, truth = desk
+    references = [f"{row}.jpg" for row in range(17)]
+    columns = {name: truth[:, label] for label, name in enumerate(NAMES)}
+    pq.write_table(pa.table({"file": references, **columns}), "truth.parquet")
+    order = np.random.default_rng(1).permutation(17)
+    mixed = {"image": [f"photos/{references[row]}" for row in order]}
+    for label in (2, 0, 1):
+        mixed[f"prob:{NAMES[label]}"] = (1 / (1 + np.exp(-logits[order, label].astype(np.float64)))).tolist()
+    pa.csv.write_csv(pa.table(mixed), "scores.csv")
+    found = measured(["--scores", "scores.csv", "--truth", "truth.parquet", "--kind", "probs"])
+    expected = evaluate(logits, LabelSets.from_dense(truth, SPACE), kind="logits", split="all")
+    by_name = {label.name: label for label in found.labels}
+    assert list(by_name) == ["cat", "ant", "bee"]
+    for label in expected.labels:
+        assert by_name[label.name] == label
+
+
+def test_what_predict_writes_is_read(desk):
+    logits, truth = desk
+    probs = 1 / (1 + np.exp(-logits))
+    field = pa.field("probs", pa.list_(pa.float32(), 3), metadata={"labels": json.dumps(NAMES)})
+    schema = pa.schema([("image", pa.string()), ("labels", pa.list_(pa.string())), field])
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(probs.ravel()), 3)
+    rows = [pa.array([f"{row}.jpg" for row in range(17)]), pa.array([[]] * 17, pa.list_(pa.string())), lists]
+    pq.write_table(pa.Table.from_arrays(rows, schema=schema), "predictions.parquet")
+    rows = [
+        {"file": f"{row}.jpg", **{name: truth[row, label].item() for label, name in enumerate(NAMES)}}
+        for row in range(17)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), "truth.parquet")
+    found = measured(["--scores", "predictions.parquet", "--truth", "truth.parquet", "--kind", "probs"])
+    assert found == evaluate(probs, LabelSets.from_dense(truth, SPACE), kind="probs", split="all")
+
+
+def test_thresholds_and_training_labels_add_decision_and_prevalence(desk):
+    logits, truth = desk
+    np.save("train.npy", (np.random.default_rng(2).random((50, 3)) < 0.3).astype(np.int8))
+    flags = ["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits"]
+    found = measured([*flags, "--thresholds", "0.3", "--train-truth", "train.npy"])
+    expected = evaluate(
+        logits, LabelSets.from_dense(truth, SPACE), kind="logits", thresholds=np.full(3, 0.3), split="all"
+    )
+    assert found.value("f1_macro") == expected.value("f1_macro")
+    assert found.baselines["predict prevalence"]["map_macro"] is not None
+    assert "map_macro_head" in found.figures
+
+
+def test_intervals_are_shown_on_80_columns(desk, capsys):
+    flags = ["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits"]
+    found = measured([*flags, "--intervals", "20"])
+    figure = found.figures["map_macro"]
+    assert figure.low <= figure.value <= figure.high
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["figure", "model", "low", "high", "nothing", "prevalence", "all", "defined"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_nan_scores_are_one_line_that_names_sample_and_label(desk, capsys):
+    logits, _ = desk
+    logits[3, 1] = np.nan
+    np.save("scores.npy", logits)
+    assert main(["evaluate", "--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits"]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "sample 3, label '1'" in message
+
+
+def test_unknown_cells_counted_as_negatives_stand_below_the_protocols(desk, capsys):
+    logits, truth = desk
+    assert (
+        main(["evaluate", "--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits", "--protocol", "all"])
+        == 0
+    )
+    shown = " ".join(capsys.readouterr().out.split())
+    flattened = evaluate(logits, LabelSets.from_dense(np.nan_to_num(truth), SPACE), kind="logits").value("map_macro")
+    count = int(np.isnan(truth).sum())
+    assert (
+        f"{count} of 51 cells are unknown and count in none of these; as negatives map_macro would be {flattened:.3f}"
+        in shown
+    )
+
+
+def test_a_log_is_silent_where_everything_has_a_name(desk, caplog):
+    logits, truth = desk
+    table = {"file": [f"{row}.jpg" for row in range(17)]}
+    pq.write_table(pa.table(table | {name: logits[:, label] for label, name in enumerate(NAMES)}), "scores.parquet")
+    pq.write_table(pa.table(table | {name: truth[:, label] for label, name in enumerate(NAMES)}), "truth.parquet")
+    caplog.set_level(logging.INFO, logger="manyhot")
+    measured(["--scores", "scores.parquet", "--truth", "truth.parquet", "--kind", "logits"])
+    assert "order" not in caplog.text
