@@ -7,13 +7,12 @@ import numpy as np
 
 from manyhot.labels import LabelCounts
 from manyhot.metrics.bands import Bands
-from manyhot.metrics.calibration import Predicted
 from manyhot.metrics.counts import count_constant
 from manyhot.metrics.decided import decision_figures, sample_values
+from manyhot.metrics.equal_rows import parts_of_equal_rows
 from manyhot.metrics.figures import Figure
 from manyhot.metrics.parts import DecisionPart
 from manyhot.metrics.protocols import MANYHOT, Protocol
-from manyhot.metrics.scored import parts_in_memory
 from manyhot.metrics.truth import Truth
 
 Baselines = dict[str, dict[str, float | None]]
@@ -53,9 +52,7 @@ def _constant(truth: Truth, bands: Bands, protocol: Protocol, *, predicted: bool
 
 
 def _prevalence(truth: Truth, bands: Bands, train_counts: LabelCounts, protocol: Protocol) -> dict[str, Figure]:
-    # A label that training never saw known is given 0. One row, seen as many: no matrix is made.
-    row = np.nan_to_num(train_counts.prevalence).astype(np.float32)
-    scores = np.broadcast_to(row, (truth.num_samples, truth.num_labels))
-    predicted = Predicted(values=scores, kind="probs", is_half_positive=protocol.is_half_positive)
-    parts = parts_in_memory(scores, predicted, truth, protocol=protocol)
+    # A label that training never saw known is given 0.
+    probs = np.nan_to_num(train_counts.prevalence).astype(np.float32)
+    parts = parts_of_equal_rows(probs, truth, protocol)
     return protocol.figures(replace(parts, decided=parts.half), bands)

@@ -149,6 +149,18 @@ def _rank_many(
 
 @compiled
 @no_type_check
+def count_listed(
+    values: Float[np.ndarray, " p"], offsets: Int64[np.ndarray, " offsets"], at_or_above: Int64[np.ndarray, " p"]
+) -> None:
+    """Write for each value how many of its row are at or above it; row `i` owns `offsets[i]:offsets[i + 1]`."""
+    above = np.empty(len(values), dtype=np.int64)
+    for row in range(len(offsets) - 1):
+        own = slice(offsets[row], offsets[row + 1])
+        compare_cells(values[own], values[own], at_or_above[own], above[own])
+
+
+@compiled
+@no_type_check
 def place_rows(
     scores: Float[np.ndarray, "n l"],
     low: float,
