@@ -9,7 +9,8 @@ from torch import Tensor
 
 from manyhot.errors import UsageError
 from manyhot.labels import LabelCounts
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_losses, softplus
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_losses
+from manyhot.losses.fused import softplus
 from manyhot.losses.interface import Reduction
 from manyhot.losses.pairs import sum_by_sample
 from manyhot.losses.unknown import Unknown
@@ -56,6 +57,9 @@ class DistributionBalancedLoss(CellLoss):
         centre: Of the weights' sigmoid (mu).
         negative_scale: How much sharper negatives let go (lambda).
         bias_scale: How far logits are shifted by the log-odds of prevalence (kappa).
+        label_weight: How much all cells of each label count.
+        source_weight: How much all cells of each source's samples count.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: As in `BCEWithLogitsLoss`.
 
@@ -81,10 +85,19 @@ class DistributionBalancedLoss(CellLoss):
         centre: float = 0.2,
         negative_scale: float = 2.0,
         bias_scale: float = 0.05,
+        label_weight: Float[Tensor, " l"] | None = None,
+        source_weight: Float[Tensor, " s"] | None = None,
+        label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(unknown=unknown, reduction=reduction)
+        super().__init__(
+            label_weight=label_weight,
+            source_weight=source_weight,
+            label_smoothing=label_smoothing,
+            unknown=unknown,
+            reduction=reduction,
+        )
         if not 0 < negative_scale < math.inf:
             raise UsageError(f"negative_scale is {negative_scale!r}; it must be above 0")
         self.smoothing = smoothing
@@ -111,9 +124,8 @@ class DistributionBalancedLoss(CellLoss):
         self, logits: Float[Tensor, "n l"], targets: SparseTargets, weights: CellWeights | None = None
     ) -> Float[Tensor, "n l"]:
         """Return the weighted loss of each cell; unknown cells are computed as negatives."""
-        cells = cell_losses(self.curves(), logits, targets)
-        cells = cells * self.balance(targets).to(cells.dtype)
-        return cells if weights is None else weights.apply(cells, targets)
+        cells = cell_losses(self.curves(), logits, targets, label_smoothing=self.label_smoothing)
+        return self.weighted(cells * self.balance(targets).to(cells.dtype), targets, weights)
 
     def balance(self, targets: SparseTargets) -> Float32[Tensor, "n l"]:
         """Return the weight of each cell: 4 bytes a cell. Of a sample without positives all weigh the most."""

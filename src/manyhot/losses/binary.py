@@ -10,7 +10,8 @@ from torch import Tensor
 
 from manyhot.errors import UsageError
 from manyhot.labels import LabelCounts
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_loss, checked_weights, softplus
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_loss, checked_weights
+from manyhot.losses.fused import binary_cells, softplus
 from manyhot.losses.interface import Reduction, Targets
 from manyhot.losses.unknown import Unknown
 
@@ -23,6 +24,7 @@ class BCEWithLogitsLoss(CellLoss):
     Args:
         pos_weight: How much more a positive of each label counts; 1 if not given. It is not saved with the weights.
         label_weight: How much all cells of each label count.
+        source_weight: How much all cells of each source's samples count.
         label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, `none`.
@@ -42,12 +44,17 @@ class BCEWithLogitsLoss(CellLoss):
         pos_weight: Float[Tensor, " l"] | None = None,
         *,
         label_weight: Float[Tensor, " l"] | None = None,
+        source_weight: Float[Tensor, " s"] | None = None,
         label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(
-            label_weight=label_weight, label_smoothing=label_smoothing, unknown=unknown, reduction=reduction
+            label_weight=label_weight,
+            source_weight=source_weight,
+            label_smoothing=label_smoothing,
+            unknown=unknown,
+            reduction=reduction,
         )
         self.register_buffer("pos_weight", checked_weights(pos_weight, "pos_weight"), persistent=False)
 
@@ -65,6 +72,8 @@ class MultiLabelSoftMarginLoss(BCEWithLogitsLoss):
 
     Args:
         weight: How much all cells of each label count.
+        source_weight: How much all cells of each source's samples count.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: As in `BCEWithLogitsLoss`.
 
@@ -76,10 +85,18 @@ class MultiLabelSoftMarginLoss(BCEWithLogitsLoss):
         self,
         weight: Float[Tensor, " l"] | None = None,
         *,
+        source_weight: Float[Tensor, " s"] | None = None,
+        label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(label_weight=weight, unknown=unknown, reduction=reduction)
+        super().__init__(
+            label_weight=weight,
+            source_weight=source_weight,
+            label_smoothing=label_smoothing,
+            unknown=unknown,
+            reduction=reduction,
+        )
 
 
 def binary_cross_entropy_with_logits(
@@ -89,6 +106,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: Float[Tensor, " l"] | None = None,
     weights: CellWeights | None = None,
     label_smoothing: float = 0.0,
+    unknown: Unknown = "ignore",
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the binary cross-entropy of a batch over its known cells, in float32 at least.
@@ -103,6 +121,7 @@ def binary_cross_entropy_with_logits(
         pos_weight: How much more a positive of each label counts; 1 if not given.
         weights: Of labels, samples and cells.
         label_smoothing: s makes targets of 1 - s/2 and s/2.
+        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, `none`.
 
     Raises:
@@ -117,6 +136,7 @@ def binary_cross_entropy_with_logits(
         targets,
         weights=weights,
         label_smoothing=label_smoothing,
+        unknown=unknown,
         reduction=reduction,
     )
 
@@ -147,8 +167,11 @@ def binary_curves(pos_weight: Float[Tensor, " l"] | None = None) -> Curves:
         losses = softplus(-logits)
         return losses if pos_weight is None else losses * pos_weight.to(losses.dtype)[labels]
 
+    def fused(logits: Tensor, places: Tensor, labels: Tensor) -> Tensor:
+        return binary_cells(logits, places, None if pos_weight is None else pos_weight.to(logits.dtype)[labels])
+
     num_labels = None if pos_weight is None else len(pos_weight)
-    return Curves(positive, lambda logits, _: softplus(logits), num_labels)
+    return Curves(positive, lambda logits, _: softplus(logits), num_labels, fused)
 
 
 def pos_weight_from_counts(counts: LabelCounts, *, maximum: float = 100.0) -> Float32[Tensor, " l"]:

@@ -18,12 +18,11 @@ from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce
 from manyhot.losses.unknown import Unknown, check_unknown, counted_cells
 from manyhot.targets import SparseTargets, as_targets
 
-# Above it softplus(z) is z. torch's default of 20 is off by 2e-9, which float64 can tell.
-SOFTPLUS_THRESHOLD = 40.0
-
 LabelIndex = Int64[Tensor, " p"] | EllipsisType
 Curve = Callable[[Tensor, LabelIndex], Tensor]
 """Logits, and which labels they belong to (`weights[labels]` picks a setting of a label for each), to losses."""
+Fused = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Logits of all cells, places of the positives in them when flattened, and their labels, to the losses of all cells."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +35,13 @@ class Curves:
         positive: Where the cell is positive.
         negative: Where it is negative.
         num_labels: How many labels have settings of their own in the curves; None where all share one curve.
+        fused: Both curves in one pass, where there is such a pass and all targets are 0 or 1.
     """
 
     positive: Curve
     negative: Curve
     num_labels: int | None = None
-
-
-def softplus(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return log(1 + eᶻ): minus the logarithm of the probability that a label of logit z is negative.
-
-    >>> softplus(torch.tensor([0.0, 100.0]))
-    tensor([  0.6931, 100.0000])
-    """
-    return nn.functional.softplus(logits, threshold=SOFTPLUS_THRESHOLD)
+    fused: Fused | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,19 +105,25 @@ def cell_losses(
         raise TargetError(
             f"the loss has weights of {curves.num_labels:,} labels for {targets.num_labels:,}; give one weight a label"
         )
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    rows, ids = targets.row_ids(), targets.label_ids.long()
-    at_positives = logits[rows, ids]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).contiguous()
+    ids = targets.label_ids.long()
+    # One index a positive: the way back of two, a row and a label, is the slowest part of a small batch.
+    places = targets.row_ids() * targets.num_labels + ids
+    is_soft = targets.values is not None or label_smoothing > 0
+    if curves.fused is not None and not is_soft:
+        return curves.fused(logits, places, ids)
+    at_positives = logits.view(-1).gather(0, places)
     losses = curves.positive(at_positives, ids)
     cells = curves.negative(logits, ...)
-    if targets.values is not None or label_smoothing:
+    if is_soft:
         confidence = torch.ones_like(at_positives) if targets.values is None else targets.values.to(losses.dtype)
         confidence = confidence * (1 - label_smoothing) + label_smoothing / 2
         losses = confidence * losses + (1 - confidence) * curves.negative(at_positives, ids)
     if label_smoothing:
-        cells = (1 - label_smoothing / 2) * cells + label_smoothing / 2 * curves.positive(logits, ...)
+        smooth = label_smoothing / 2
+        cells = (1 - smooth) * cells + smooth * curves.positive(logits, ...)
     # In place: curves do not keep their result.
-    return cells.index_put_((rows, ids), losses)
+    return cells.view(-1).scatter_(0, places, losses).view(logits.shape)
 
 
 def cell_loss(
@@ -157,6 +155,7 @@ class CellLoss(nn.Module, ABC):
 
     Args:
         label_weight: How much each label's cells count; 1 if not given. It is not saved with the weights.
+        source_weight: How much the cells of each source's samples count, by `SparseTargets.source_ids`.
         label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, or `none`.
@@ -167,11 +166,13 @@ class CellLoss(nn.Module, ABC):
     """
 
     label_weight: Float32[Tensor, " l"] | None
+    source_weight: Float32[Tensor, " s"] | None
 
     def __init__(
         self,
         *,
         label_weight: Float[Tensor, " l"] | None = None,
+        source_weight: Float[Tensor, " s"] | None = None,
         label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
@@ -185,6 +186,7 @@ class CellLoss(nn.Module, ABC):
         self.unknown: Unknown = unknown
         self.reduction: Reduction = reduction
         self.register_buffer("label_weight", checked_weights(label_weight, "label_weight"), persistent=False)
+        self.register_buffer("source_weight", checked_weights(source_weight, "source_weight"), persistent=False)
 
     @abstractmethod
     def curves(self) -> Curves:
@@ -195,7 +197,14 @@ class CellLoss(nn.Module, ABC):
     ) -> Float[Tensor, "n l"]:
         """Return the weighted loss of each cell; unknown cells are computed as negatives."""
         cells = cell_losses(self.curves(), logits, targets, label_smoothing=self.label_smoothing)
-        cells = CellWeights(label=self.label_weight).apply(cells, targets)
+        return self.weighted(cells, targets, weights)
+
+    def weighted(
+        self, cells: Float[Tensor, "n l"], targets: SparseTargets, weights: CellWeights | None
+    ) -> Float[Tensor, "n l"]:
+        """Return the losses of cells times the weights of their labels, of their sources, and the ones given."""
+        sample = None if self.source_weight is None else self.source_weight[_sources_of(targets)]
+        cells = CellWeights(label=self.label_weight, sample=sample).apply(cells, targets)
         return cells if weights is None else weights.apply(cells, targets)
 
     def forward(
@@ -211,8 +220,8 @@ class CellLoss(nn.Module, ABC):
         return f"reduction={self.reduction!r}"
 
 
-def checked_weights(weights: Float[Tensor, " l"] | None, name: str) -> Float32[Tensor, " l"] | None:
-    """Return weights of labels as a loss keeps them, in float32.
+def checked_weights(weights: Float[Tensor, " k"] | None, name: str) -> Float32[Tensor, " k"] | None:
+    """Return weights of labels, sources or levels as a loss keeps them, in float32.
 
     Raises:
         TargetError: If one is negative or not finite.
@@ -223,8 +232,12 @@ def checked_weights(weights: Float[Tensor, " l"] | None, name: str) -> Float32[T
     if weights is None:
         return None
     if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-        raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each label")
+        raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each")
     return weights.detach().float()
+
+
+def _sources_of(targets: SparseTargets) -> Int64[Tensor, " n"]:
+    return torch.zeros_like(targets.row_offsets[1:]) if targets.source_ids is None else targets.source_ids
 
 
 def _check_length(name: str, weights: Tensor, expected: tuple[int, ...]) -> None:

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from manyhot.errors import UsageError
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, cell_loss, softplus
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, cell_loss
+from manyhot.losses.fused import softplus
 from manyhot.losses.interface import Reduction, Targets
 from manyhot.losses.unknown import Unknown
 
@@ -19,6 +20,8 @@ class FocalLoss(CellLoss):
         gamma: How fast cells that are right lose weight; 0 is binary cross-entropy.
         alpha: Weight of positives, negatives weighing 1 - alpha; None weighs neither.
         label_weight: How much all cells of each label count.
+        source_weight: How much all cells of each source's samples count.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: As in `BCEWithLogitsLoss`. The paper divides by positives; `sum` over that number is its mean.
 
@@ -37,10 +40,18 @@ class FocalLoss(CellLoss):
         alpha: float | None = 0.25,
         *,
         label_weight: Float[Tensor, " l"] | None = None,
+        source_weight: Float[Tensor, " s"] | None = None,
+        label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(label_weight=label_weight, unknown=unknown, reduction=reduction)
+        super().__init__(
+            label_weight=label_weight,
+            source_weight=source_weight,
+            label_smoothing=label_smoothing,
+            unknown=unknown,
+            reduction=reduction,
+        )
         focal_curves(gamma, alpha)
         self.gamma = gamma
         self.alpha = alpha
@@ -61,6 +72,8 @@ def focal_loss(
     gamma: float = 2.0,
     alpha: float | None = 0.25,
     weights: CellWeights | None = None,
+    label_smoothing: float = 0.0,
+    unknown: Unknown = "ignore",
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the focal loss of a batch: see `FocalLoss`.
@@ -68,7 +81,15 @@ def focal_loss(
     >>> focal_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), gamma=0.0, alpha=None)
     tensor(0.6931)
     """
-    return cell_loss(focal_curves(gamma, alpha), logits, targets, weights=weights, reduction=reduction)
+    return cell_loss(
+        focal_curves(gamma, alpha),
+        logits,
+        targets,
+        weights=weights,
+        label_smoothing=label_smoothing,
+        unknown=unknown,
+        reduction=reduction,
+    )
 
 
 def focal_curves(gamma: float, alpha: float | None) -> Curves:
@@ -101,6 +122,8 @@ class AsymmetricLoss(CellLoss):
         gamma_pos: The same for positives.
         clip: Probability that is taken off negatives.
         label_weight: How much all cells of each label count.
+        source_weight: How much all cells of each source's samples count.
+        label_smoothing: s makes targets of 1 - s/2 and s/2.
         unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
         reduction: As in `BCEWithLogitsLoss`. The paper sums.
 
@@ -120,10 +143,18 @@ class AsymmetricLoss(CellLoss):
         clip: float = 0.05,
         *,
         label_weight: Float[Tensor, " l"] | None = None,
+        source_weight: Float[Tensor, " s"] | None = None,
+        label_smoothing: float = 0.0,
         unknown: Unknown = "ignore",
         reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(label_weight=label_weight, unknown=unknown, reduction=reduction)
+        super().__init__(
+            label_weight=label_weight,
+            source_weight=source_weight,
+            label_smoothing=label_smoothing,
+            unknown=unknown,
+            reduction=reduction,
+        )
         asymmetric_curves(gamma_neg, gamma_pos, clip)
         self.gamma_neg = gamma_neg
         self.gamma_pos = gamma_pos
@@ -146,6 +177,8 @@ def asymmetric_loss(
     gamma_pos: float = 1.0,
     clip: float = 0.05,
     weights: CellWeights | None = None,
+    label_smoothing: float = 0.0,
+    unknown: Unknown = "ignore",
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the asymmetric loss of a batch: see `AsymmetricLoss`.
@@ -153,8 +186,15 @@ def asymmetric_loss(
     >>> asymmetric_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), gamma_neg=0.0, gamma_pos=0.0, clip=0.0)
     tensor(0.6931)
     """
-    curves = asymmetric_curves(gamma_neg, gamma_pos, clip)
-    return cell_loss(curves, logits, targets, weights=weights, reduction=reduction)
+    return cell_loss(
+        asymmetric_curves(gamma_neg, gamma_pos, clip),
+        logits,
+        targets,
+        weights=weights,
+        label_smoothing=label_smoothing,
+        unknown=unknown,
+        reduction=reduction,
+    )
 
 
 def asymmetric_curves(gamma_neg: float, gamma_pos: float, clip: float) -> Curves:

@@ -73,10 +73,8 @@ def reduce_cells(
     if reduction == "none":
         return kept
     if reduction == "mean" and known is not None:
-        count = known.sum()
-    else:
-        count = torch.full((), cells.numel() if reduction == "mean" else cells.shape[0], device=cells.device)
-    return reduce_total(kept.sum(), count, reduction=reduction)
+        return reduce_total(kept.sum(), known.sum(), reduction=reduction)
+    return reduce_total(kept.sum(), cells.numel() if reduction == "mean" else cells.shape[0], reduction=reduction)
 
 
 def reduce_samples(
@@ -99,19 +97,27 @@ def reduce_samples(
     kept = samples.masked_fill(~counted, 0)
     if reduction == "none":
         return kept
-    count = counted.sum() if reduction == "mean" else torch.full((), samples.shape[0], device=samples.device)
-    return reduce_total(kept.sum(), count, reduction=reduction)
+    return reduce_total(kept.sum(), counted.sum() if reduction == "mean" else samples.shape[0], reduction=reduction)
 
 
-def reduce_total(total: Float[Tensor, ""], count: Int64[Tensor, ""], *, reduction: Reduction) -> Float[Tensor, ""]:
+def reduce_total(
+    total: Float[Tensor, ""], count: Int64[Tensor, ""] | int, *, reduction: Reduction
+) -> Float[Tensor, ""]:
     """Return this process's share of a sum over the global batch, divided by a count over it unless it is to be a `sum`.
 
     >>> reduce_total(torch.tensor(6.0), torch.tensor(4), reduction="mean")
     tensor(1.5000)
     """
+    ranks = num_ranks()
+    total = total if ranks == 1 else total * ranks
     if reduction == "sum":
-        return total * num_ranks()
-    return total * num_ranks() / over_ranks(count).clamp(min=1)
+        return total
+    if isinstance(count, int):
+        if ranks == 1:
+            # No tensor is made of it: in a small batch that is a tenth of the whole loss.
+            return total / max(count, 1)
+        count = torch.full((), count, device=total.device)
+    return total / over_ranks(count).clamp(min=1)
 
 
 def num_ranks() -> int:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from manyhot.errors import UsageError
-from manyhot.losses.cells import softplus
+from manyhot.losses.fused import softplus
 from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_samples, reduce_total
 from manyhot.losses.pairs import (
     count_positives,
