@@ -16,8 +16,8 @@ SMALLEST_SCALE = 1e-3
 _MAX_HALVINGS = 12
 _MAX_ROUNDS = 1_000
 _SMALLEST_VARIANCE, _LARGEST_VARIANCE = 1e-4, 100.0
-# An offset moves by no more than this in one step. Where the curve is flat Newton's step is boundless, and one such label
-# would hold the step of all others back.
+# How far an offset moves by itself in one step, at most. Where the curve is flat Newton's step is boundless, and one such
+# label would hold the step of all others back.
 _LONGEST_STEP = 2.0
 
 
@@ -139,7 +139,8 @@ class Posterior:
     def newton_step(parameters: Parameters, moments: Moments, variance: float) -> Parameters:
         """Return Newton's step for a given variance of the offsets; the scale never goes below its smallest value."""
         gain = moments.error - parameters.offsets / variance
-        curvature = moments.weight + 1.0 / variance
+        # Damped where the curve is so flat that the step would be longer than sense: still uphill for all labels together.
+        curvature = np.maximum(moments.weight + 1.0 / variance, np.abs(gain) / _LONGEST_STEP)
         # The offsets are eliminated: each is coupled with scale and shift only (Schur complement).
         coupling = np.stack([moments.weight_logit, moments.weight])
         gradient = np.array(
@@ -162,7 +163,6 @@ class Posterior:
             scale = SMALLEST_SCALE - parameters.scale
             shift = (gradient[1] - hessian[1, 0] * scale) / hessian[1, 1]
         offsets = (gain - coupling[0] * scale - coupling[1] * shift) / curvature
-        offsets = np.clip(offsets, -_LONGEST_STEP, _LONGEST_STEP)
         return Parameters(scale=float(scale), shift=float(shift), offsets=offsets)
 
     def walk(
