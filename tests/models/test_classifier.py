@@ -6,6 +6,7 @@ import torch
 from manyhot.errors import ModelError
 from manyhot.models.build import build_model
 from manyhot.models.classifier import freeze_encoder
+from manyhot.models.heads import LinearHead
 from manyhot.models.initialisation import initialise_head
 from manyhot.models.spec import ModelSpec
 
@@ -89,7 +90,7 @@ def test_a_new_head_starts_at_the_prevalence_of_each_label(spec: ModelSpec) -> N
 
 def test_the_bias_is_where_a_weighted_loss_is_lowest() -> None:
     prevalence, weight = torch.tensor([0.2]), torch.tensor([3.0])
-    head = torch.nn.Linear(2, 1)
+    head = LinearHead(2, 1)
     initialise_head(head, torch.logit(prevalence), pos_weight=weight)
     bias = head.bias.detach().double().requires_grad_()
     loss = -(weight * prevalence * torch.log(bias.sigmoid()) + (1 - prevalence) * torch.log(1 - bias.sigmoid()))
@@ -99,7 +100,7 @@ def test_the_bias_is_where_a_weighted_loss_is_lowest() -> None:
 
 def test_head_weights_have_the_spread_of_kaiming() -> None:
     torch.manual_seed(0)
-    head = torch.nn.Linear(400, 300)
+    head = LinearHead(400, 300)
     initialise_head(head, torch.zeros(300))
     weight = head.weight.detach()
     assert float(weight.abs().max()) <= 400**-0.5
@@ -107,7 +108,7 @@ def test_head_weights_have_the_spread_of_kaiming() -> None:
 
 
 def test_log_odds_must_be_finite_and_one_a_label() -> None:
-    head = torch.nn.Linear(2, 3)
+    head = LinearHead(2, 3)
     with pytest.raises(ModelError, match="3 labels, but 2"):
         initialise_head(head, torch.zeros(2))
     with pytest.raises(ModelError, match="label 1"):

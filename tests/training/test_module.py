@@ -13,6 +13,7 @@ from torch import nn
 from manyhot.errors import ScoreError, TrainingError
 from manyhot.labels import LabelSets
 from manyhot.models.classifier import Classifier, freeze_encoder
+from manyhot.models.heads import LinearHead
 from manyhot.models.spec import ModelSpec, Preprocessing
 from manyhot.training.checkpoints import best_checkpoint, load_weights
 from manyhot.training.module import gather_samples
@@ -247,7 +248,7 @@ def test_a_frozen_encoder_stays_as_it_was_while_its_head_learns(tiny: ModuleType
     )
     encoder = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Dropout(0.5), nn.Flatten())
     module = tiny.tiny_module()
-    module.model = Classifier(spec, encoder, nn.Linear(24, 3))
+    module.model = Classifier(spec, encoder, LinearHead(24, 3))
     freeze_encoder(module.model)
     before = tiny.weights(module)
     train(tiny, tmp_path, module=module)

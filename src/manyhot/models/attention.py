@@ -1,14 +1,13 @@
 """Heads that look at the places of a picture: decoders with queries, and attention of each label's own."""
 
 import math
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from manyhot.models.head_specs import MLDecoderSpec, Query2LabelSpec
-from manyhot.models.heads import Head, Reads
+from manyhot.models.heads import BiasedHead, Reads
 
 # Sharpness of each attention of CSRA, by how many there are; 99 stands for the maximum.
 _SHARPNESS = {
@@ -66,7 +65,7 @@ class FeedForward(nn.Module):
         return self.norm(queries + self.outer(nn.functional.relu(self.inner(queries))))
 
 
-class MLDecoder(Head):
+class MLDecoder(BiasedHead):
     """A few queries look at the picture's places, and each answers for a share of the labels.
 
     Queries do not look at one another, and are not learnt: they need only differ. Labels are dealt to queries in order.
@@ -82,7 +81,7 @@ class MLDecoder(Head):
     torch.Size([2, 5])
     """
 
-    reads: ClassVar[Reads] = "tokens"
+    reads: Reads = "tokens"
     queries: Float[Tensor, "q w"]
 
     def __init__(self, num_features: int, num_labels: int, spec: MLDecoderSpec) -> None:
@@ -108,7 +107,7 @@ class MLDecoder(Head):
         return torch.einsum("nqw,qwg->nqg", answers, self.weight).flatten(1)[:, : self.num_labels] + self.bias
 
 
-class Query2Label(Head):
+class Query2Label(BiasedHead):
     """A learnt query for each label; queries look at one another, then at the picture's places.
 
     Memory and time grow with the square of the labels: for hundreds of them, not for thousands.
@@ -124,7 +123,7 @@ class Query2Label(Head):
     torch.Size([2, 5])
     """
 
-    reads: ClassVar[Reads] = "tokens"
+    reads: Reads = "tokens"
 
     def __init__(self, num_features: int, num_labels: int, spec: Query2LabelSpec) -> None:
         super().__init__(num_labels)
@@ -159,7 +158,7 @@ class Query2Label(Head):
         return torch.einsum("nlw,lw->nl", queries, self.weight) + self.bias
 
 
-class CSRA(Head):
+class CSRA(BiasedHead):
     """The mean of a label's scores over the picture's places, and a share of the places where they are highest.
 
     Args:
@@ -174,7 +173,7 @@ class CSRA(Head):
     torch.Size([2, 5])
     """
 
-    reads: ClassVar[Reads] = "tokens"
+    reads: Reads = "tokens"
 
     def __init__(self, num_features: int, num_labels: int, *, heads: int, residual: float) -> None:
         super().__init__(num_labels)
@@ -202,7 +201,7 @@ class CSRA(Head):
         return logits
 
 
-class LabelAttention(Head):
+class LabelAttention(BiasedHead):
     """Each label weighs the picture's places by a query of its own, and reads its logit from the weighted mean.
 
     Args:
@@ -215,7 +214,7 @@ class LabelAttention(Head):
     torch.Size([2, 5])
     """
 
-    reads: ClassVar[Reads] = "tokens"
+    reads: Reads = "tokens"
 
     def __init__(self, num_features: int, num_labels: int) -> None:
         super().__init__(num_labels)

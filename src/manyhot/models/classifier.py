@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from manyhot.models.branching import BranchedEncoder
 from manyhot.models.heads import Head
 from manyhot.models.spec import ModelSpec
 from manyhot.models.tokens import encoder_tokens
@@ -40,16 +41,19 @@ class Classifier(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())
 
-    def features(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Return the encoder's features of each picture."""
+    def features(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n *d"]:
+        """Return the encoder's features of each picture `(n, d)`, or those of each branch `(n, g, d)`."""
         # Of a frozen encoder nothing learns, so nothing is kept for a backward pass.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
             return self.encoder(self._normalised(images))
 
-    def tokens(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n t d"]:
-        """Return the encoder's features of each place of each picture, before they are pooled."""
+    def tokens(self, images: UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n *t d"]:
+        """Return the encoder's features of each place of each picture, before they are pooled; or of each branch."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encoder_is_frozen):
-            return encoder_tokens(self.encoder, self._normalised(images))
+            normalised = self._normalised(images)
+            if isinstance(self.encoder, BranchedEncoder):
+                return self.encoder.tokens(normalised)
+            return encoder_tokens(self.encoder, normalised)
 
     def _normalised(self, images: Tensor) -> Tensor:
         scaled = images if images.is_floating_point() else images.float() / 255

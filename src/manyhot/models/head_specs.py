@@ -204,17 +204,17 @@ def check_groups(groups: Groups, place: str) -> None:
         raise ModelError(f"{place}: label {strange} is in {ids.count(strange)} groups; put each label into one")
 
 
-def check_width_of_groups(groups: Groups, num_labels: int) -> None:
+def check_width_of_groups(groups: Groups, num_labels: int, place: str) -> None:
     """Check that groups part this many labels.
 
     Raises:
         ModelError: Saying both numbers.
 
-    >>> check_width_of_groups(((0, 2), (1,)), 3)
+    >>> check_width_of_groups(((0, 2), (1,)), 3, "model.head.groups")
     """
     count = sum(len(group) for group in groups)
     if count != num_labels:
-        raise ModelError(f"model.head.groups part {count:,} labels, the model has {num_labels:,}")
+        raise ModelError(f"{place} part {count:,} labels, the model has {num_labels:,}")
 
 
 def _check(head: str, **numbers: int) -> None:

@@ -1,7 +1,8 @@
 """Heads: features of a sample, or of the places of its picture, to logits."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, assert_never
+from collections.abc import Sequence
+from typing import Literal, assert_never
 
 import torch
 from jaxtyping import Float, Int64
@@ -25,22 +26,20 @@ Reads = Literal["features", "tokens"]
 
 
 class Head(nn.Module, ABC):
-    """What every head is: a module without a sigmoid at its end, with one bias a label.
+    """What every head is: a module without a sigmoid at its end.
 
     Args:
         num_labels: Logits of a sample.
 
     Attributes:
         reads: Whether `forward` takes one vector a sample `(n, d)`, or one for each place of its picture `(n, t, d)`.
-        bias: Added to the logits: where training starts from each label's prevalence.
     """
 
-    reads: ClassVar[Reads] = "features"
+    reads: Reads = "features"
 
     def __init__(self, num_labels: int) -> None:
         super().__init__()
         self.num_labels = num_labels
-        self.bias = nn.Parameter(torch.zeros(num_labels))
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Float[Tensor, "n l"]:
@@ -48,10 +47,66 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Draw new weights; logits start near the bias."""
+        """Draw new weights; logits start near the biases."""
+
+    @abstractmethod
+    def start_at(self, logits: Float[Tensor, " l"]) -> None:
+        """Set the biases to logits that training starts from."""
 
 
-class LinearHead(Head):
+class BiasedHead(Head):
+    """A head that adds one bias a label at its end.
+
+    Args:
+        num_labels: Logits of a sample.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(num_labels)
+        self.bias = nn.Parameter(torch.zeros(num_labels))
+
+    def start_at(self, logits: Float[Tensor, " l"]) -> None:
+        """Set the biases to logits that training starts from."""
+        with torch.no_grad():
+            self.bias.copy_(logits)
+
+
+class BranchedHead(Head):
+    """A head of its own for each group of labels, on the features of the group's branch `(n, g, …)`.
+
+    >>> BranchedHead([LinearHead(8, 2), LinearHead(8, 1)], ((0, 2), (1,)))(torch.zeros(4, 2, 8)).shape
+    torch.Size([4, 3])
+    """
+
+    def __init__(self, heads: Sequence[Head], groups: Groups) -> None:
+        super().__init__(sum(len(group) for group in groups))
+        self.reads = heads[0].reads
+        self.heads = nn.ModuleList(heads)
+        self.groups = groups
+        # Where the logit of each label stands among those of the groups, one after the other.
+        order = torch.tensor([label for group in groups for label in group])
+        self.columns: Tensor
+        self.register_buffer("columns", order.argsort(), persistent=False)
+
+    def forward(self, inputs: Float[Tensor, "n g *d"]) -> Float[Tensor, "n l"]:
+        """Return logits."""
+        return torch.cat([head(inputs[:, index]) for index, head in enumerate(self.heads)], dim=1)[:, self.columns]
+
+    def reset_parameters(self) -> None:
+        """Draw the weights of each head anew."""
+        for head in self._heads():
+            head.reset_parameters()
+
+    def start_at(self, logits: Float[Tensor, " l"]) -> None:
+        """Set the biases of each head to logits that training starts from."""
+        for head, group in zip(self._heads(), self.groups, strict=True):
+            head.start_at(logits[list(group)])
+
+    def _heads(self) -> list[Head]:
+        return [head for head in self.heads if isinstance(head, Head)]
+
+
+class LinearHead(BiasedHead):
     """One linear layer.
 
     >>> LinearHead(8, 3)(torch.zeros(2, 8)).shape
@@ -72,7 +127,7 @@ class LinearHead(Head):
         return nn.functional.linear(inputs, self.weight, self.bias)
 
 
-class LowRankHead(Head):
+class LowRankHead(BiasedHead):
     """Two linear layers with few features between them.
 
     >>> sum(weight.numel() for weight in LowRankHead(2048, 10_000, rank=64).parameters())
@@ -95,7 +150,7 @@ class LowRankHead(Head):
         return nn.functional.linear(nn.functional.linear(inputs, self.down), self.weight, self.bias)
 
 
-class GroupedHead(Head):
+class GroupedHead(BiasedHead):
     """A hidden layer for each group of labels, and a linear layer on it: all groups in one product.
 
     Groups are padded to the size of the largest.
@@ -152,7 +207,7 @@ def build_head(spec: HeadSpec, *, num_features: int, num_labels: int) -> Head:
         case LowRankHeadSpec():
             return LowRankHead(num_features, num_labels, rank=spec.rank)
         case GroupedHeadSpec():
-            check_width_of_groups(spec.groups, num_labels)
+            check_width_of_groups(spec.groups, num_labels, "model.head.groups")
             return GroupedHead(num_features, spec.groups, width=spec.width)
         case _:
             return _build_token_head(spec, num_features, num_labels)

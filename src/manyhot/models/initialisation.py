@@ -34,10 +34,9 @@ def initialise_head(
     tensor([-3.0000,  0.5000])
     """
     bias = log_odds if pos_weight is None else log_odds + pos_weight.log()
-    if bias.shape != head.bias.shape:
-        raise ModelError(f"the head has {head.bias.shape[0]:,} labels, but {bias.shape[0]:,} log-odds are given")
+    if bias.shape != (head.num_labels,):
+        raise ModelError(f"the head has {head.num_labels:,} labels, but {bias.shape[0]:,} log-odds are given")
     if not bool(torch.isfinite(bias).all()):
         raise ModelError(f"the log-odds of label {int((~torch.isfinite(bias)).nonzero()[0])} are not finite")
     head.reset_parameters()
-    with torch.no_grad():
-        head.bias.copy_(bias)
+    head.start_at(bias)
