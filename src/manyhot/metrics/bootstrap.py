@@ -55,12 +55,12 @@ class Bootstrap:
     def weights(self, sample_ids: Integer[np.ndarray, " n"]) -> UInt8[np.ndarray, "n r"]:
         """Return how often each sample counts in each replicate; one byte each."""
         ids = sample_ids.astype(np.uint64, copy=False)
-        stream = _mixed(np.full(1, self.seed % 2**64, dtype=np.uint64))
-        replicates = _mixed(np.arange(self.replicates, dtype=np.uint64) + stream)
+        stream = mixed(np.full(1, self.seed % 2**64, dtype=np.uint64))
+        replicates = mixed(np.arange(self.replicates, dtype=np.uint64) + stream)
         weights = np.empty((len(ids), self.replicates), dtype=np.uint8)
         for start in range(0, len(ids), BLOCK_ROWS):
-            block = _mixed(ids[start : start + BLOCK_ROWS])[:, None]
-            weights[start : start + BLOCK_ROWS] = _poisson(_mixed(block ^ replicates))
+            block = mixed(ids[start : start + BLOCK_ROWS])[:, None]
+            weights[start : start + BLOCK_ROWS] = _poisson(mixed(block ^ replicates))
         return weights
 
     def interval(self, values: Float64[np.ndarray, " r"]) -> tuple[float | None, float | None]:
@@ -109,10 +109,10 @@ def _poisson(bits: UInt64[np.ndarray, "k r"]) -> UInt8[np.ndarray, "k r"]:
     return counts
 
 
-def _mixed(values: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
+def mixed(values: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
     """Return the values, scrambled so that neighbours share nothing (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
-        mixed = values + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))
+        bits = values + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return bits ^ (bits >> np.uint64(31))
