@@ -32,7 +32,7 @@ def calibration_error(
         rows: Where it is positive.
         bins: How many, at most 200.
     """
-    known = cells[~np.isnan(cells)]
+    known = _known(cells)
     num_buckets = 64
     while num_buckets < min(len(known) // 4, MAX_BUCKETS):
         num_buckets *= 2
@@ -55,7 +55,8 @@ def calibration_error(
         place = place_of[places[index]]
         if place != SPLIT:
             found[place] += 1
-    _add_split(known, are_logits, (buckets, place_of, below), (positives, places), share, sums, found)
+    listed = (positives, places, low, scale, num_buckets)
+    _add_split(known, are_logits, (buckets, place_of, below), listed, share, sums, found)
     total = 0.0
     for place in range(bins):
         total += abs(sums[place] / share - found[place])
@@ -112,23 +113,41 @@ def _add_shares(
 
 @compiled
 @no_type_check
+def _known(cells: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+    count = np.int32(0)
+    for index in range(len(cells)):
+        count = np.int32(count + np.int32(cells[index] == cells[index]))
+    return cells if count == len(cells) else cells[~np.isnan(cells)]
+
+
+@compiled
+@no_type_check
 def _add_split(known, are_logits, table, listed, share, sums, found) -> None:  # noqa: ANN001 - pairs of arrays
     """Add the cells and the positives of buckets that an edge splits: a cell's bin is that of the first of its equals."""
     buckets, place_of, below = table
-    positives, places = listed
-    for bucket in range(len(place_of)):
-        if place_of[bucket] != SPLIT:
-            continue
-        own = np.sort(known[buckets == bucket])
-        probs = np.empty(len(own), dtype=np.float64)
-        write_probs(own, are_logits, probs)
-        first = 0
-        for index in range(len(own)):
-            first = index if own[index] != own[first] else first
-            place = (below[bucket] + first) * len(sums) // len(known)
-            sums[place] += np.int64(probs[index] * share)
-        for value in positives[places == bucket]:
-            found[(below[bucket] + np.searchsorted(own, value)) * len(sums) // len(known)] += 1
+    own = np.empty(len(known), dtype=known.dtype)
+    count = 0
+    for index in range(len(known)):
+        # Written in any case, and kept by counting on: a branch would often be guessed wrong.
+        own[count] = known[index]
+        count += place_of[buckets[index]] == SPLIT
+    own = np.sort(own[:count])
+    places_of_own = np.empty(count, dtype=np.int64)
+    low, scale, num_buckets = listed[2:]
+    write_buckets(own, low, scale, num_buckets, buckets)
+    start, first = 0, 0
+    for index in range(count):
+        start = index if buckets[index] != buckets[start] else start
+        first = index if own[index] != own[first] else first
+        places_of_own[index] = (below[buckets[index]] + first - start) * len(sums) // len(known)
+    probs = np.empty(count, dtype=np.float64)
+    write_probs(own, are_logits, probs)
+    for index in range(count):
+        sums[places_of_own[index]] += np.int64(probs[index] * share)
+    positives, places = listed[:2]
+    for index in range(len(positives)):
+        if place_of[places[index]] == SPLIT:
+            found[places_of_own[np.searchsorted(own, positives[index])]] += 1
 
 
 @compiled
@@ -189,7 +208,7 @@ def sum_bins(
     Args:
         values: Logits or probabilities, NaN where unknown.
         are_logits: Which of the two.
-        edges: Sortable bits of the edges, ascending.
+        edges: Sortable bits of the edges, ascending, and above them the highest number of all.
         shift: How many of the last bits are left out of `bins`.
         bins: For the first bits of a value how many edges have lower first bits.
         sums: Is added to.
@@ -206,7 +225,7 @@ def sum_bins(
             write_bits(cells, keys)
             for index in range(len(cells)):
                 place = bins[keys[index] >> np.uint32(shift)]
-                while place < len(edges) and edges[place] < keys[index]:
+                while edges[place] < keys[index]:
                     place += 1
                 # NaN, which is unknown, has the highest bits, and so the last bin: of waste.
                 parts[index & 3, place] += probs[index]

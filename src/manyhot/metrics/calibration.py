@@ -84,10 +84,13 @@ def pooled_calibration_error(predicted: Predicted, truth: Truth) -> float:
     if total == 0:
         return math.nan
     edges = _pooled_edges(predicted, truth)
-    bins = np.searchsorted(edges >> LOW_BITS, np.arange(NUM_KEYS)).astype(np.uint8)
+    # The bin of a value's first bits: how many edges have lower first bits.
+    keys = np.concatenate(([0], (edges >> LOW_BITS).astype(np.int64) + 1, [NUM_KEYS]))
+    bins = np.repeat(np.arange(NUM_BINS, dtype=np.uint8), np.diff(keys))
+    ends = np.append(edges, np.uint32(np.iinfo(np.uint32).max))
     sums = np.zeros((truth.num_samples, NUM_BINS))
     for rows in truth.row_blocks():
-        sum_bins(predicted.block(rows, truth), predicted.are_logits, edges, LOW_BITS, bins, sums[rows])
+        sum_bins(predicted.block(rows, truth), predicted.are_logits, ends, LOW_BITS, bins, sums[rows])
     positives = predicted.values[truth.row_ids, truth.label_ids].astype(np.float32)
     found = np.bincount(np.searchsorted(edges, sortable_bits(positives)), minlength=NUM_BINS)
     # Sums by row, rounded once at the end: independent of the order of the rows.

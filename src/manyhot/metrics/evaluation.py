@@ -217,15 +217,9 @@ def label_figures(
         "threshold": np.full(len(names), np.nan) if thresholds is None else thresholds,
     }
     listed = {name: _finite_or_none(values) for name, values in protocol.columns(columns).items()}
-    return tuple(
-        LabelFigures(
-            name=name,
-            positives=int(parts.positives[label]),
-            known=int(parts.known[label]),
-            **{column: values[label] for column, values in listed.items()},
-        )
-        for label, name in enumerate(names)
-    )
+    lines = zip(names, parts.positives.tolist(), parts.known.tolist(), *listed.values(), strict=True)
+    fields = ("name", "positives", "known", *listed)
+    return tuple(LabelFigures(**dict(zip(fields, line, strict=True))) for line in lines)
 
 
 def _finite_or_none(values: Float[np.ndarray, " l"]) -> list[float | None]:

@@ -50,10 +50,13 @@ def mean_figure(values: Float64[np.ndarray, " k"], weights: Num[np.ndarray, " k"
     """
     defined = ~np.isnan(values)
     kept = values[defined]
+    # tolist: Python sums its own numbers three times as fast as NumPy's.
     if weights is None:
-        return ratio_figure(math.fsum(kept), len(kept), len(kept), len(values))
+        return ratio_figure(math.fsum(kept.tolist()), len(kept), len(kept), len(values))
     kept_weights = weights[defined].astype(np.float64)
-    return ratio_figure(math.fsum(kept * kept_weights), math.fsum(kept_weights), len(kept), len(values))
+    return ratio_figure(
+        math.fsum((kept * kept_weights).tolist()), math.fsum(kept_weights.tolist()), len(kept), len(values)
+    )
 
 
 def ratio_figure(numerator: float, denominator: float, defined: int, total: int) -> Figure:

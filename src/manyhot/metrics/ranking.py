@@ -95,7 +95,7 @@ def ranking_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
         values[f"precision_at_{count}"] = hits / count * some
         values[f"recall_at_{count}"] = divide(hits, positives)
         values[f"ndcg_at_{count}"] = _ndcg(ranks, count)
-        values[f"psp_at_{count}"], values[f"psndcg_at_{count}"] = _weighted_gains(ranks, count)
+    values |= _weighted_values(ranks)
     single = np.where(positives == 1, 1.0, np.nan)
     values["argmax_accuracy"] = _hits(ranks, 1) * single
     values["top5_accuracy"] = _hits(ranks, 5) * single
@@ -122,17 +122,29 @@ def _ndcg(ranks: RowRanks, count: int) -> Float64[np.ndarray, " n"]:
     return divide(gained, ideal)
 
 
-def _weighted_gains(ranks: RowRanks, count: int) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+def _weighted_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
     """Return PSP@k and PSnDCG@k of each row: the weights found among the k best, over the most that could be found."""
+    names = [f"{name}_at_{count}" for count in TOP_COUNTS for name in ("psp", "psndcg")]
     if ranks.weights is None:
-        undefined = np.full(len(ranks.known), np.nan)
-        return undefined, undefined
-    discounts = 1 / np.log2(np.arange(2, count + 2))
-    # The best order has the heaviest first.
-    order = np.lexsort((-ranks.weights, ranks.row_ids))
+        return dict.fromkeys(names, np.full(len(ranks.known), np.nan))
+    # The best order has the heaviest first. One whole number each sorts faster than two keys.
+    levels, level = np.unique(ranks.weights, return_inverse=True)
+    order = np.argsort(ranks.row_ids * len(levels) - level, kind="stable")
     best = np.arange(len(order)) - ranks.offsets[ranks.row_ids]
-    found, ideal = [], []
-    for weights, places, sums in ((ranks.weights, ranks.places, found), (ranks.weights[order], best, ideal)):
-        kept = np.where(places < count, weights, 0.0)
-        sums += [ranks.sum_rows(kept), ranks.sum_rows(kept * discounts[np.minimum(places, count - 1)])]
-    return divide(found[0], ideal[0]), divide(found[1], ideal[1])
+    values: list[Float64[np.ndarray, " n"]] = []
+    for count in TOP_COUNTS:
+        found = _gains(ranks, ranks.weights, ranks.places, count)
+        ideal = _gains(ranks, ranks.weights[order], best, count)
+        values += [divide(*pair) for pair in zip(found, ideal, strict=True)]
+    return dict(zip(names, values, strict=True))
+
+
+def _gains(
+    ranks: RowRanks, weights: Float64[np.ndarray, " p"], places: Int64[np.ndarray, " p"], count: int
+) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return the sums over each row of the weights among the first places, plain and discounted by place."""
+    kept = np.flatnonzero(places < count)
+    rows, own, discounts = ranks.row_ids[kept], weights[kept], 1 / np.log2(places[kept] + 2)
+    num_rows = len(ranks.known)
+    plain = np.bincount(rows, weights=own, minlength=num_rows).astype(np.float64, copy=False)
+    return plain, np.bincount(rows, weights=own * discounts, minlength=num_rows).astype(np.float64, copy=False)
