@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +24,7 @@ class Scored:
     """Scores whose figures are known."""
 
     num_unknown = 0
+    reasons: ClassVar = {}
 
     def evaluate(self, *, protocol, min_positives, intervals):
         return Evaluation(

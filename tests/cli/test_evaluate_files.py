@@ -13,6 +13,7 @@ import pytest
 from manyhot.cli.main import main
 from manyhot.labels import LabelSets, LabelSpace
 from manyhot.metrics import Evaluation, evaluate
+from manyhot.runs.writing import PredictedRows, write_predictions
 
 NAMES = ("ant", "bee", "cat")
 SPACE = LabelSpace(names=NAMES)
@@ -77,11 +78,10 @@ def test_tables_are_joined_by_reference_and_by_label(desk):
 def test_what_predict_writes_is_read(desk):
     logits, truth = desk
     probs = 1 / (1 + np.exp(-logits))
-    field = pa.field("probs", pa.list_(pa.float32(), 3), metadata={"labels": json.dumps(NAMES)})
-    schema = pa.schema([("image", pa.string()), ("labels", pa.list_(pa.string())), field])
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(probs.ravel()), 3)
-    rows = [pa.array([f"{row}.jpg" for row in range(17)]), pa.array([[]] * 17, pa.list_(pa.string())), lists]
-    pq.write_table(pa.Table.from_arrays(rows, schema=schema), "predictions.parquet")
+    written = PredictedRows(
+        references=[f"{row}.jpg" for row in range(17)], probs=probs, preds=probs > 0.5, logits=logits
+    )
+    write_predictions(Path("predictions.parquet"), SPACE, [written], with_logits=True)
     rows = [
         {"file": f"{row}.jpg", **{name: truth[row, label].item() for label, name in enumerate(NAMES)}}
         for row in range(17)
@@ -89,6 +89,8 @@ def test_what_predict_writes_is_read(desk):
     pq.write_table(pa.Table.from_pylist(rows), "truth.parquet")
     found = measured(["--scores", "predictions.parquet", "--truth", "truth.parquet", "--kind", "probs"])
     assert found == evaluate(probs, LabelSets.from_dense(truth, SPACE), kind="probs", split="all")
+    found = measured(["--scores", "predictions.parquet", "--truth", "truth.parquet", "--kind", "logits"])
+    assert found == evaluate(logits, LabelSets.from_dense(truth, SPACE), kind="logits", split="all")
 
 
 def test_thresholds_and_training_labels_add_decision_and_prevalence(desk):
@@ -112,6 +114,15 @@ def test_intervals_are_shown_on_80_columns(desk, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split() == ["figure", "model", "low", "high", "nothing", "prevalence", "all", "defined"]
     assert max(map(len, lines)) <= 80
+
+
+def test_a_page_shows_all_protocols_and_reliability(desk, capsys):
+    flags = ["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits", "--protocol", "all"]
+    assert main(["evaluate", *flags, "--report", "page.html"]) == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Under other protocols" in page
+    assert page.count("Reliability of") == 3
+    assert capsys.readouterr().out.endswith("report   page.html\n")
 
 
 def test_nan_scores_are_one_line_that_names_sample_and_label(desk, capsys):

@@ -131,3 +131,29 @@ def test_findings_come_worst_first_with_counts_and_examples() -> None:
 
 def test_nothing_wrong_is_said() -> None:
     assert render_findings([]) == "nothing wrong was found"
+
+
+def test_intervals_stand_beside_their_figures(evaluation: Evaluation) -> None:
+    figures = evaluation.figures | {"map_macro": Figure(0.97345, 6, 7, 0.95, 0.99)}
+    lines = render_evaluation(Evaluation(**{**vars(evaluation), "figures": figures})).splitlines()
+    assert lines[2].split() == ["figure", "model", "low", "high", "nothing", "prevalence", "all", "defined"]
+    assert lines[3].split() == ["map_macro", "0.973", "0.950", "0.990", "0.100", "0.100", "0.100", "6/7"]
+    assert lines[4].split() == ["f1_macro", "-", "-", "-", "-", "-", "-", "0/7"]
+
+
+def test_another_protocol_says_what_differs_and_shows_all_of_its_few_figures(evaluation: Evaluation) -> None:
+    figures = {"precision_at_3": Figure(0.5, 9, 9), "map_macro_min1": Figure(0.5, 9, 9)}
+    lines = render_evaluation(Evaluation(**{**vars(evaluation), "protocol": "xc", "figures": figures})).splitlines()
+    assert lines[1] == "protocol xc: samples without labels count 0"
+    assert [line.split()[0] for line in lines[4:6] if line] == ["precision_at_3"]
+
+
+def test_thresholds_of_the_weakest_labels_are_explained(evaluation: Evaluation) -> None:
+    reasons = {
+        "label 2": "threshold 0.31: F*/2 on 1,204 validation positives, " * 3,
+        "label 0": "not among the weakest",
+    }
+    text = render_evaluation(evaluation, reasons)
+    assert "label 2  threshold 0.31: F*/2 on 1,204 validation positives" in text
+    assert "label 0" not in text
+    assert max(map(len, text.splitlines())) <= 80

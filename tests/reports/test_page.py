@@ -10,6 +10,7 @@ from manyhot.metrics.figures import Evaluation, Figure, LabelFigures
 from manyhot.reports.history import read_history
 from manyhot.reports.page import Report, render_page, write_page
 from manyhot.reports.plots import HEIGHT, WIDTH, Line, plot_lines
+from manyhot.reports.reliability import ReliabilityCurve
 
 NASTY = "<script>alert('&')</script>"
 VOID = {"meta", "br"}
@@ -129,3 +130,37 @@ def test_history_is_read_by_epoch_and_averages_what_repeats(tmp_path: Path) -> N
     lines = read_history(path)
     assert lines["train_loss"].points == ((1.0, 0.4), (2.0, 0.2))
     assert lines["val_map_macro"].points == ((1.0, 0.7),)
+
+
+def test_intervals_are_shown_where_there_are_any() -> None:
+    evaluation = report(label("cat", 0.5)).evaluation
+    figures = {"map_macro": Figure(0.75, 1, 2, 0.625, 0.875), "f1_macro": Figure(None, 0, 2)}
+    page = render_page(Report(title="run", evaluation=Evaluation(**{**vars(evaluation), "figures": figures})))
+    assert "0.625 to 0.875" in read(page).text
+    assert "interval" in read(page).text
+    assert "interval" not in read(render_page(report(label("cat", 0.5)))).text
+
+
+def test_reliability_is_drawn_for_each_label_that_is_given() -> None:
+    curves = [
+        ReliabilityCurve(name=NASTY, error=0.125, points=((0.1, 0.2), (0.9, 0.7))),
+        ReliabilityCurve(name="dog", error=math.nan, points=()),
+    ]
+    seen = read(render_page(report(label("cat", 0.5), reliability=curves)))
+    assert seen.seen.count("svg") == 2
+    assert "error 0.125" in seen.text
+    assert "no known cell" in seen.text
+    assert NASTY in seen.text
+
+
+def test_other_protocols_stand_beside_with_what_differs() -> None:
+    page = report(label("cat", 0.5))
+    other = Evaluation(**{**vars(page.evaluation), "protocol": "asl", "figures": {"map_macro": Figure(75.0, 2, 2)}})
+    seen = read(render_page(report(label("cat", 0.5), others=[(other, "in per cent")])))
+    assert "75.000" in seen.text
+    assert "asl" in seen.text
+    assert ": in per cent" in seen.text
+
+
+def test_what_holds_for_the_whole_decision_is_said() -> None:
+    assert "at most 10 % missed" in read(render_page(report(label("cat", 0.5), notes=["at most 10 % missed"]))).text

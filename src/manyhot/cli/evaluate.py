@@ -37,6 +37,12 @@ def run(arguments: list[str]) -> int:
     evaluations = _evaluate(judgeable, flags)
     # Shown first: scoring took long, and a full disk must not lose it.
     _show(evaluations, judgeable)
+    if flags.report is not None:
+        from manyhot.runs.reporting import write_judgement
+
+        title = f"{Path(flags.run or flags.scores).name}: {judgeable.split}"
+        write_judgement(flags.report, judgeable, list(evaluations.values()), title=title)
+        print(f"\nreport   {flags.report}")
     if flags.json is not None:
         _write(flags.json, evaluations, protocol=flags.protocol)
     if flags.run is not None:
@@ -46,8 +52,9 @@ def run(arguments: list[str]) -> int:
 
 def _check(flags: argparse.Namespace) -> None:
     """Check what can be checked before torch is loaded: a mistake is told at once."""
-    if flags.json is not None:
-        check_writable("--json", flags.json)
+    for flag in ("json", "report"):
+        if getattr(flags, flag) is not None:
+            check_writable(f"--{flag}", getattr(flags, flag))
     if flags.protocol not in (*PROTOCOLS, ALL):
         known = (*PROTOCOLS, ALL)
         near = did_you_mean(flags.protocol, known)
@@ -107,7 +114,8 @@ def _show(evaluations: "dict[str, Evaluation]", judgeable: "Judgeable") -> None:
     from manyhot.cli.side_by_side import render_side_by_side, render_unknown
 
     if len(evaluations) == 1:
-        print(*map(render_evaluation, evaluations.values()))
+        for evaluation in evaluations.values():
+            print(render_evaluation(evaluation, judgeable.reasons))
         return
     print(render_side_by_side(evaluations))
     if judgeable.num_unknown:
@@ -144,6 +152,7 @@ def _parser() -> Parser:
     add("data", metavar="DATA", type=Path, nargs="?", help="data to measure it on (the run's own)")
     add("--split", metavar="NAME", help="train, val or test (test; of --truth, all samples)")
     add("--json", metavar="FILE", type=Path, help="write all figures to a file")
+    add("--report", metavar="FILE", type=Path, help="write a page (.html) with all of it")
     add("--protocol", metavar="NAME", default="manyhot", help=f"whose conventions: {', '.join(PROTOCOLS)}; or all")
     add(
         "--intervals",

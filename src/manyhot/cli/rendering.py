@@ -1,11 +1,12 @@
 """Results as plain text that reads well on 80 columns."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from manyhot.cli.tables import format_table, shorten
+from manyhot.cli.tables import format_table, shorten, width_of
 from manyhot.reports.headline import headline_of
 from manyhot.sources.finding import Finding
 
@@ -20,10 +21,16 @@ NUM_EXAMPLES = 5
 NUM_PREDICTIONS = 20
 NUM_LIKELY = 3
 LABEL_WIDTH = 18
+WIDTH = 80
 
 
-def render_evaluation(evaluation: "Evaluation") -> str:
-    """Return the main figures beside the baselines, with intervals if there are any, and the weakest labels."""
+def render_evaluation(evaluation: "Evaluation", reasons: Mapping[str, str] | None = None) -> str:
+    """Return the main figures beside the baselines, with intervals if there are any, and the weakest labels.
+
+    Args:
+        evaluation: The figures.
+        reasons: For each label why its threshold is what it is; said of the weakest.
+    """
     names = list(evaluation.baselines)
     has_intervals = any(figure.low is not None for figure in evaluation.figures.values())
     header = ["figure", "model", *(["low", "high"] if has_intervals else [])]
@@ -35,9 +42,13 @@ def render_evaluation(evaluation: "Evaluation") -> str:
     rows = [header, *(_figure_row(evaluation, name, with_interval=has_intervals) for name in shown)]
     title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
     if evaluation.protocol != "manyhot":
-        title += f"; protocol {evaluation.protocol}"
+        from manyhot.metrics.protocols import protocol_named
+
+        title += f"\nprotocol {evaluation.protocol}: {protocol_named(evaluation.protocol).difference}"
     beside = "beside the model: " + ", ".join(names) if names else "no baselines"
-    return "\n".join([title, "", *format_table(rows), "", beside, "", *_weakest(evaluation)])
+    return "\n".join(
+        [title, "", *format_table(rows), "", beside, "", *_weakest(evaluation), *_reasons(evaluation, reasons or {})]
+    )
 
 
 def _figure_row(evaluation: "Evaluation", name: str, *, with_interval: bool) -> list[str]:
@@ -64,6 +75,20 @@ def _weakest(evaluation: "Evaluation") -> list[str]:
         for label in weakest
     ]
     return format_table([header, *rows])
+
+
+def _reasons(evaluation: "Evaluation", reasons: Mapping[str, str]) -> list[str]:
+    told = [label.name for label in evaluation.weakest_labels(NUM_WEAKEST) if reasons.get(label.name)]
+    if not told:
+        return []
+    width = max(width_of(shorten(name, LABEL_WIDTH)) for name in told)
+    lines = ["", "why these thresholds"]
+    for name in told:
+        first, *rest = textwrap.wrap(reasons[name], WIDTH - width - 2)
+        shown = shorten(name, LABEL_WIDTH)
+        lines.append(shown + " " * (width + 2 - width_of(shown)) + first)
+        lines += [" " * (width + 2) + line for line in rest]
+    return lines
 
 
 def format_number(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from manyhot.files import write_text
 from manyhot.reports.headline import HEADLINE
 from manyhot.reports.plots import Line, plot_lines
+from manyhot.reports.reliability import ReliabilityCurve, plot_reliability
 from manyhot.reports.style import STYLE
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ class Report:
         title: Name of the run.
         evaluation: The figures to show.
         facts: Lines on the data and the training.
+        notes: Lines on what holds for the decision as a whole.
         reasons: For each label, by name, why its threshold is what it is.
+        reliability: For some labels, what probabilities said beside what came true.
+        others: The same scores under other protocols, with a line on what each does otherwise.
         history: Lines of what was measured while training, by the title of their plot, over epochs.
         recipe: The resolved recipe, as TOML.
     """
@@ -34,7 +38,10 @@ class Report:
     title: str
     evaluation: "Evaluation"
     facts: Sequence[str] = ()
+    notes: Sequence[str] = ()
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    reliability: Sequence[ReliabilityCurve] = ()
+    others: "Sequence[tuple[Evaluation, str]]" = ()
     history: Mapping[str, Sequence[Line]] = field(default_factory=dict[str, Sequence[Line]])
     recipe: str = ""
 
@@ -55,8 +62,11 @@ def render_page(report: Report) -> str:
         "<h2>Figures beside the baselines</h2>",
         _figures(evaluation, list(HEADLINE)),
         _details("All figures", _figures(evaluation, list(evaluation.figures))),
+        *_protocols(evaluation, report.others),
         "<h2>Labels, the weakest first</h2>",
+        _facts(report.notes),
         _labels(evaluation.labels, report.reasons),
+        *_reliability(report.reliability),
         *_history(report.history),
         _details("The recipe that repeats this run", f"<pre>{escape(report.recipe)}</pre>") if report.recipe else "",
         "<footer>made by manyhot; every name is defined in its table of figures</footer>",
@@ -80,7 +90,8 @@ def _details(summary: str, content: str) -> str:
 
 def _figures(evaluation: "Evaluation", names: Sequence[str]) -> str:
     baselines = evaluation.baselines
-    header = ["figure", "model", *baselines, "defined"]
+    has_intervals = any(figure.low is not None for figure in evaluation.figures.values())
+    header = ["figure", "model", *(["interval"] if has_intervals else []), *baselines, "defined"]
     rows: list[list[str]] = []
     for name in names:
         figure = evaluation.figures.get(name)
@@ -89,8 +100,38 @@ def _figures(evaluation: "Evaluation", names: Sequence[str]) -> str:
         meaning = f"<small>{escape(HEADLINE[name])}</small>" if name in HEADLINE else ""
         beside = [_number(values.get(name)) for values in baselines.values()]
         defined = f"{figure.defined:,} / {figure.total:,}"
-        rows.append([f"<code>{escape(name)}</code>{meaning}", f"<b>{_number(figure.value)}</b>", *beside, defined])
+        shown = [f"<b>{_number(figure.value)}</b>"]
+        if has_intervals:
+            shown.append("–" if figure.low is None else f"{_number(figure.low)} to {_number(figure.high)}")
+        rows.append([f"<code>{escape(name)}</code>{meaning}", *shown, *beside, defined])
     return _table(header, rows)
+
+
+def _protocols(evaluation: "Evaluation", others: "Sequence[tuple[Evaluation, str]]") -> list[str]:
+    """Return the figures of each protocol in a column, and what each does otherwise; nothing where there is one alone."""
+    if not others:
+        return []
+    columns = [evaluation, *(other for other, _ in others)]
+    names = [name for name in evaluation.figures if any(name in other.figures for other, _ in others)]
+    rows = [
+        [f"<code>{escape(name)}</code>"]
+        + [_number(one.figures[name].value) if name in one.figures else "" for one in columns]
+        for name in names
+        if "_min" not in name
+    ]
+    told = "".join(f"<li><b>{escape(other.protocol)}</b>: {escape(line)}</li>" for other, line in others)
+    table = _table(["figure", *(one.protocol for one in columns)], rows)
+    return ["<h2>Under other protocols</h2>", f"<ul>{told}</ul>", table]
+
+
+def _reliability(curves: Sequence[ReliabilityCurve]) -> list[str]:
+    if not curves:
+        return []
+    told = (
+        "<p>To the right the probability that was given, upwards the share that was positive, in bins of equal numbers of "
+        "samples; on the diagonal both agree. The labels with the most positives.</p>"
+    )
+    return ["<h2>Reliability</h2>", told, plot_reliability(curves)]
 
 
 def _labels(labels: "Sequence[LabelFigures]", reasons: Mapping[str, str]) -> str:

@@ -114,6 +114,8 @@ def score_run(
         preds=bundle.decision.preds(logits),
         thresholds=bundle.decision.thresholds,
         train_counts=bundle.train_counts,
+        reasons=dict(zip(bundle.space.names, bundle.decision.reasons, strict=True)),
+        notes=bundle.decision.notes,
     )
 
 

@@ -1,7 +1,7 @@
 """From logits on val and test to all that a finished run holds: decision, predictions, figures, bundle, report."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,11 @@ from manyhot.decisions import CrossFitted, Decision
 from manyhot.files import write_json
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.models.spec import ModelSpec
+from manyhot.reports.reliability import ReliabilityCurve
 from manyhot.runs.card import model_card
 from manyhot.runs.deciding import cross_decide, decide
 from manyhot.runs.ground import Ground
-from manyhot.runs.reporting import write_report
+from manyhot.runs.reporting import reliability_curves, write_report
 from manyhot.runs.writing import PredictedRows, write_predictions
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def finish(
         train_counts=ground.counts,
         split="test",
     )
-    _save(ground, spec, model, decision, evaluation)
+    _save(ground, spec, model, decision, evaluation, curves=reliability_curves(probs, truth["test"]))
     return evaluation
 
 
@@ -101,7 +102,15 @@ def _save_predictions(
     write_predictions(path, ground.manifest.labels.space, [rows], with_logits=True)
 
 
-def _save(ground: Ground, spec: ModelSpec, model: "Classifier", decision: Decision, evaluation: Evaluation) -> None:
+def _save(
+    ground: Ground,
+    spec: ModelSpec,
+    model: "Classifier",
+    decision: Decision,
+    evaluation: Evaluation,
+    *,
+    curves: Sequence[ReliabilityCurve],
+) -> None:
     space = ground.manifest.labels.space
     save_bundle(
         ground.folder / "bundle",
@@ -113,6 +122,6 @@ def _save(ground: Ground, spec: ModelSpec, model: "Classifier", decision: Decisi
         card=model_card(ground.recipe, space, evaluation),
         train_counts=ground.counts,
     )
-    write_report(ground.folder, evaluation, decision, ground.manifest.labels)
+    write_report(ground.folder, evaluation, decision, ground.manifest.labels, curves=curves)
     # Last: its presence says that the run is finished.
     write_json(ground.folder / "metrics.json", evaluation.to_dict())

@@ -1,13 +1,14 @@
 """What is to be judged, wherever it came from, and its figures under one protocol or several."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from manyhot.labels import LabelCounts, LabelSets, count_cells
 from manyhot.metrics import Bootstrap, Evaluation, Figure, evaluate, mean_average_precision
+from manyhot.metrics.calibration import sigmoid
 from manyhot.metrics.protocols import MANYHOT, ProtocolName
 from manyhot.metrics.scores import Kind
 
@@ -26,6 +27,8 @@ class Judgeable:
         preds: The model's decisions, if it makes any.
         thresholds: The thresholds that stand behind them.
         train_counts: Counts of the training labels.
+        reasons: For each label, by name, why its threshold is what it is, where a decision says so.
+        notes: What holds for the decision as a whole.
     """
 
     scores: Float[np.ndarray, "n l"]
@@ -37,6 +40,14 @@ class Judgeable:
     preds: Bool[np.ndarray, "n l"] | None = None
     thresholds: Float[np.ndarray, " l"] | None = None
     train_counts: LabelCounts | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: Sequence[str] = ()
+
+    def probabilities(self) -> Float[np.ndarray, "n l"]:
+        """Return calibrated probabilities, or else those that the scores mean."""
+        if self.probs is not None or self.kind == "probs":
+            return self.scores if self.probs is None else self.probs
+        return sigmoid(self.scores.astype(np.float64))
 
     @property
     def num_unknown(self) -> int:

@@ -58,7 +58,7 @@ def judge_files(
         ScoreError: If samples or labels cannot be matched: each that the truth judges must have scores.
     """
     options = options or SourceOptions()
-    scores = read_score_file(files.scores, reference_column=options.reference_column)
+    scores = read_score_file(files.scores, kind=kind, reference_column=options.reference_column)
     truth = read_truth_file(files.truth, options, split=split)
     score_rows, truth_rows = _match_samples(scores, truth)
     space = _space_of(scores, truth)

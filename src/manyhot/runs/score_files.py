@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from manyhot.errors import ScoreError, SourceError, did_you_mean
+from manyhot.metrics.scores import Kind
 from manyhot.runs.number_tables import NumberTable, read_number_table
 
 # What `manyhot predict` writes before the name of a label.
@@ -30,7 +31,7 @@ class ScoreFile:
     references: tuple[str, ...] | None = None
 
 
-def read_score_file(path: Path, *, reference_column: str | None = None) -> ScoreFile:
+def read_score_file(path: Path, *, kind: Kind | None = None, reference_column: str | None = None) -> ScoreFile:
     """Return the scores of a file.
 
     `.npy` holds a matrix of floating-point numbers, one row a sample, and is not loaded but mapped. Parquet, CSV and TSV
@@ -39,6 +40,7 @@ def read_score_file(path: Path, *, reference_column: str | None = None) -> Score
 
     Args:
         path: The file.
+        kind: Which column of lists to take where there are several: the one called `logits` or `probs`.
         reference_column: The column that names the sample; else the first of the usual names.
 
     Raises:
@@ -48,7 +50,7 @@ def read_score_file(path: Path, *, reference_column: str | None = None) -> Score
     check_file(path)
     if path.suffix.lower() == ".npy":
         return ScoreFile(path=path, values=_scores_of(map_matrix(path), path))
-    return _from_table(read_number_table(path, reference_column=reference_column))
+    return _from_table(read_number_table(path, reference_column=reference_column), kind)
 
 
 def check_file(path: Path) -> None:
@@ -84,12 +86,14 @@ def map_matrix(path: Path) -> Shaped[np.ndarray, "n l"]:
     return np.asarray(mapped)
 
 
-def _from_table(table: NumberTable) -> ScoreFile:
+def _from_table(table: NumberTable, kind: Kind | None) -> ScoreFile:
     lists = table.list_columns
     if len(lists) > 1:
-        raise ScoreError(
-            f"{table.path}: the columns {', '.join(lists)} all hold lists of numbers; keep the scores alone"
-        )
+        if kind not in lists:
+            raise ScoreError(
+                f"{table.path}: the columns {', '.join(lists)} all hold lists of numbers; keep the scores alone"
+            )
+        lists = (kind,)
     if lists:
         names, values = table.names_of_lists(lists[0]), table.matrix_of_lists(lists[0])
         if names is not None and len(names) != values.shape[1]:
