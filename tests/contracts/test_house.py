@@ -69,6 +69,8 @@ def test_suppression_states_its_reason(path: Path):
 def shapes_in(annotation: ast.expr | None) -> Iterator[str]:
     """Yield the shape strings of an annotation: "n l" of `Float[Tensor, "n l"]`."""
     for node in ast.walk(annotation) if annotation is not None else ():
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+            continue
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 2:
             shape = node.slice.elts[1]
             if isinstance(shape, ast.Constant) and isinstance(shape.value, str):

@@ -1,0 +1,28 @@
+"""The settings of a run: frozen dataclasses, one a section of the recipe. Loads without torch.
+
+A field that is None is worked out from the data or the machine when the run starts; the recipe that the run saves
+holds what was chosen.
+"""
+
+from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
+from manyhot.config.decisions import DecisionConfig
+from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
+from manyhot.config.models import EncoderConfig, HeadConfig, LinearHeadConfig
+from manyhot.config.recipe import Recipe
+from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
+
+__all__ = [
+    "AdamWConfig",
+    "BinaryCrossEntropyConfig",
+    "DataConfig",
+    "DecisionConfig",
+    "EncoderConfig",
+    "HeadConfig",
+    "ImagesConfig",
+    "LinearHeadConfig",
+    "LossConfig",
+    "OptimiserConfig",
+    "Recipe",
+    "SplitConfig",
+    "TrainingConfig",
+]

@@ -1,0 +1,30 @@
+"""Everything that a run depends on, in one value. Loads without torch."""
+
+from dataclasses import dataclass, field
+
+from manyhot.config.checks import require
+from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
+from manyhot.config.decisions import DecisionConfig
+from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
+from manyhot.config.models import EncoderConfig, HeadConfig, LinearHeadConfig
+from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a run depends on, besides the data themselves."""
+
+    seed: int = 0
+    """Seed of the split, of new weights, of the order and of augmentation."""
+    data: DataConfig = field(default_factory=DataConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    head: HeadConfig = field(default_factory=LinearHeadConfig)
+    loss: LossConfig = field(default_factory=BinaryCrossEntropyConfig)
+    optimiser: OptimiserConfig = field(default_factory=AdamWConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
