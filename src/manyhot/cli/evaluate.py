@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
     if flags.report is not None:
         from manyhot.runs.reporting import write_judgement
 
-        title = f"{Path(flags.run or flags.scores).name}: {judgeable.split}"
+        title = f"{_judged(flags).name}: {judgeable.split}"
         write_judgement(flags.report, judgeable, list(evaluations.values()), title=title)
         print(f"\nreport   {flags.report}")
     if flags.json is not None:
@@ -107,6 +107,11 @@ def _evaluate(judgeable: "Judgeable", flags: argparse.Namespace) -> "dict[str, E
         name: judgeable.evaluate(protocol=name, min_positives=flags.min_positives, intervals=intervals)
         for name in names
     }
+
+
+def _judged(flags: argparse.Namespace) -> Path:
+    judged: Path = flags.scores if flags.run is None else flags.run
+    return judged
 
 
 def _show(evaluations: "dict[str, Evaluation]", judgeable: "Judgeable") -> None:
