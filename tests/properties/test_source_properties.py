@@ -361,11 +361,7 @@ SAMPLE = Rows(
 )
 
 
-# Not pickles: they are read only when trusted, and NumPy itself crashes on a damaged saved dtype.
-DAMAGEABLE = {name: written for name, written in FORMATS.items() if name != "pickle"}
-
-
-@pytest.mark.parametrize("written", DAMAGEABLE.values(), ids=DAMAGEABLE)
+@pytest.mark.parametrize("written", FORMATS.values(), ids=FORMATS)
 def test_damage_ends_in_one_error_or_in_data(written: Written):
     with tempfile.TemporaryDirectory() as name:
         path = written.write(SAMPLE, Path(name))

@@ -1,14 +1,13 @@
 """Each format gives the labels, states and splits that a small hand-written fixture says."""
 
 import io
-import pickle
 import tarfile
 
 import numpy as np
 import pytest
 
 from manyhot.errors import SourceError
-from manyhot.sources import SourceOptions, open_source, read_source, read_trusted_pickle
+from manyhot.sources import SourceOptions, open_source, read_source
 
 MULAN_XML = """<labels xmlns="x"><label name="sky's"/><label name="sea"/></labels>"""
 ARFF = "@relation x\n@attribute a numeric\n@attribute 'sky\\'s' {0,1}\n@attribute sea {0,1}\n@data\n"
@@ -175,30 +174,6 @@ def test_webdataset_reads_json_and_cls_members(write):
 
 def test_lists_of_numbers_keep_empty_rows(write):
     assert dense(open_source(write({"r.json": "[[], [2, 0]]"}) / "r.json")) == [[0, 0, 0], [1, 0, 1]]
-
-
-class Harmful:
-    def __reduce__(self):
-        return print, ("harm",)
-
-
-def test_a_pickle_is_read_only_when_trusted_and_plain(write, capsys):
-    root = write({"l.pkl": pickle.dumps({"a.jpg": ["cat"], "b.jpg": np.array([3])}), "x.pkl": pickle.dumps(Harmful())})
-    assert [finding.name for finding in read_source(root / "l.pkl").errors] == ["pickle"]
-    manifest = open_source(root / "l.pkl", SourceOptions(trust_pickle=True, pictures=False))
-    assert manifest.labels.space.names == ("3", "cat")
-    with pytest.raises(SourceError, match=r"print, which is refused"):
-        read_trusted_pickle(root / "x.pkl")
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("length", [b"\x00", b"\x45", b"\xff"])
-def test_a_pickled_array_of_another_length_than_it_says_is_refused(write, length):
-    content = pickle.dumps({"a.jpg": np.array(["dog"], dtype=object)}, protocol=4)
-    place = content.index(b"K\x01K\x01\x85") + 3
-    root = write({"l.pkl": content[:place] + length + content[place + 1 :]})
-    with pytest.raises(SourceError, match="not as many values as its shape says"):
-        read_trusted_pickle(root / "l.pkl")
 
 
 BROKEN = [

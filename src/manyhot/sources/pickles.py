@@ -1,9 +1,8 @@
 """Pickled dictionaries of labels, read only when their owner says to trust them, and then plain containers only."""
 
-import importlib
 import io
-import math
 import pickle
+import pickletools
 from pathlib import Path
 
 import numpy as np
@@ -14,43 +13,10 @@ from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.naming import assemble_labels, read_declared_names
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.pickled_arrays import ALLOWED, RefusedError
 from manyhot.sources.text import read_bytes
 
 SUFFIXES = (".pkl", ".pickle", ".p")
-
-# Containers, numbers and arrays; nothing here opens a file or calls anything.
-_ALLOWED: dict[tuple[str, str], tuple[str, str]] = {
-    **{("builtins", name): ("builtins", name) for name in ("set", "frozenset", "bytearray", "complex")},
-    **{("__builtin__", name): ("builtins", name) for name in ("set", "frozenset", "bytearray", "complex")},
-    ("collections", "OrderedDict"): ("collections", "OrderedDict"),
-    ("_codecs", "encode"): ("_codecs", "encode"),
-    ("numpy", "ndarray"): (__name__, "CheckedArray"),
-    ("numpy", "dtype"): ("numpy", "dtype"),
-    **{
-        (f"{package}.multiarray", name): ("numpy._core.multiarray", name)
-        for package in ("numpy.core", "numpy._core")
-        for name in ("_reconstruct", "scalar")
-    },
-    ("numpy.core.numeric", "_frombuffer"): ("numpy._core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"): ("numpy._core.numeric", "_frombuffer"),
-}
-
-
-class _RefusedError(pickle.UnpicklingError):
-    """A pickle asked for something that is no plain container."""
-
-
-class CheckedArray(np.ndarray):
-    """An array whose saved state is checked: NumPy itself reads past the end of a list that is too short."""
-
-    def __setstate__(self, state: tuple[object, ...], /) -> None:
-        """Take a saved state: version, shape, type, order, and the values as bytes or as a list."""
-        shape, values = (state[-4], state[-1]) if len(state) in (4, 5) else ((), None)
-        sizes = [size for size in shape if isinstance(size, int) and size >= 0] if isinstance(shape, tuple) else []
-        whole = isinstance(shape, tuple) and len(sizes) == len(shape)
-        if not whole or (isinstance(values, list) and len(values) != math.prod(sizes)):
-            raise pickle.UnpicklingError("an array has not as many values as its shape says")
-        super().__setstate__(state)  # pyright: ignore[reportArgumentType] - any tuple, as a pickle has it
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -58,14 +24,14 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
         """Return what a pickle asks for by name, if it is one of the few allowed."""
-        found = _ALLOWED.get((module_name, global_name))
+        found = ALLOWED.get((module_name, global_name))
         if found is None:
-            raise _RefusedError(f"{module_name}.{global_name}")
-        return getattr(importlib.import_module(found[0]), found[1])
+            raise RefusedError(f"{module_name}.{global_name}")
+        return found
 
     def persistent_load(self, pid: object, /) -> object:
         """Refuse what lies outside of the pickle."""
-        raise _RefusedError(f"the outside object {str(pid)[:80]!r}")
+        raise RefusedError(f"the outside object {str(pid)[:80]!r}")
 
 
 def is_pickle(path: Path) -> bool:
@@ -89,8 +55,10 @@ def read_trusted_pickle(path: Path) -> object:
     {'a.jpg': ['cat'], 'b.jpg': set()}
     """
     try:
-        return _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
-    except _RefusedError as refusal:
+        data = path.read_bytes()
+        _check_memory(data)
+        return _PlainUnpickler(io.BytesIO(data)).load()
+    except RefusedError as refusal:
         raise SourceError(
             f"{path}: the pickle asks for {refusal}, which is refused: only builtin containers, text, numbers and NumPy "
             "arrays are read; save the labels as JSON where it was made"
@@ -100,6 +68,14 @@ def read_trusted_pickle(path: Path) -> object:
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
         reason = f"{type(error).__name__}: {str(error)[:100]}"
         raise SourceError(f"{path}: no sound pickle ({reason}); write it again, best as JSON") from None
+
+
+def _check_memory(data: bytes) -> None:
+    """Raise an error where the pickle says of a value that it is longer, or one of more, than its bytes allow."""
+    for code, number, _ in pickletools.genops(data):
+        # Python makes room for as many remembered values as the greatest number of one.
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(number or 0) > len(data):
+            raise pickle.UnpicklingError(f"it numbers a value {number:,} in {len(data):,} bytes")
 
 
 def read_pickle(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
