@@ -12,6 +12,8 @@ from manyhot.errors import UsageError
 SHORTCUTS = {
     "encoder": ("encoder", "name"),
     "pretrained": ("encoder", "pretrained"),
+    "head": ("head", "kind"),
+    "branch_at": ("branching", "at"),
     "image_size": ("images", "size"),
     "epochs": ("training", "epochs"),
     "batch_size": ("training", "batch_size"),
@@ -84,6 +86,12 @@ def _parser() -> Parser:
     add("--recipe", metavar="FILE", type=Path, help="settings of the run, as TOML")
     add("--encoder", metavar="NAME", help="any encoder of timm (resnet50)")
     add("--pretrained", metavar="auto|none|FILE", help="published weights, random weights, or a file (auto)")
+    add(
+        "--head",
+        metavar="KIND",
+        help="linear, low-rank, grouped, ml-decoder, query2label, csra, label-attention (linear)",
+    )
+    add("--branch-at", metavar="STAGE", help="groups of labels share the encoder up to this stage (they share it all)")
     add("--freeze", action="store_true", help="train the head alone")
     add("--image-size", metavar="PIXELS", help="height and width that pictures are resized to (224)")
     add("--epochs", metavar="N", help="times that every training sample is seen (20)")

@@ -7,21 +7,39 @@ holds what was chosen.
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
-from manyhot.config.models import EncoderConfig, HeadConfig, LinearHeadConfig
+from manyhot.config.models import (
+    BranchingConfig,
+    CSRAConfig,
+    EncoderConfig,
+    GroupedHeadConfig,
+    HeadConfig,
+    LabelAttentionConfig,
+    LinearHeadConfig,
+    LowRankHeadConfig,
+    MLDecoderConfig,
+    Query2LabelConfig,
+)
 from manyhot.config.recipe import Recipe
 from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
 
 __all__ = [
     "AdamWConfig",
     "BinaryCrossEntropyConfig",
+    "BranchingConfig",
+    "CSRAConfig",
     "DataConfig",
     "DecisionConfig",
     "EncoderConfig",
+    "GroupedHeadConfig",
     "HeadConfig",
     "ImagesConfig",
+    "LabelAttentionConfig",
     "LinearHeadConfig",
     "LossConfig",
+    "LowRankHeadConfig",
+    "MLDecoderConfig",
     "OptimiserConfig",
+    "Query2LabelConfig",
     "Recipe",
     "SplitConfig",
     "TrainingConfig",

@@ -6,7 +6,7 @@ from manyhot.config.checks import require
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
-from manyhot.config.models import EncoderConfig, HeadConfig, LinearHeadConfig
+from manyhot.config.models import BranchingConfig, EncoderConfig, HeadConfig, LinearHeadConfig
 from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
 
 
@@ -21,6 +21,7 @@ class Recipe:
     images: ImagesConfig = field(default_factory=ImagesConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     head: HeadConfig = field(default_factory=LinearHeadConfig)
+    branching: BranchingConfig = field(default_factory=BranchingConfig)
     loss: LossConfig = field(default_factory=BinaryCrossEntropyConfig)
     optimiser: OptimiserConfig = field(default_factory=AdamWConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -1,9 +1,8 @@
-"""From configuration to objects: the only place where settings choose code."""
+"""From configuration to objects: here and in `networks`, and nowhere else, settings choose code."""
 
 import logging
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import assert_never
 
 import numpy as np
@@ -14,8 +13,6 @@ from torch import Tensor
 from manyhot.config import (
     AdamWConfig,
     BinaryCrossEntropyConfig,
-    HeadConfig,
-    LinearHeadConfig,
     LossConfig,
     OptimiserConfig,
     Recipe,
@@ -25,11 +22,6 @@ from manyhot.data.loading import ImageLoader
 from manyhot.labels import LabelSpace
 from manyhot.labels.statistics import LabelCounts, log_odds
 from manyhot.losses import BCEWithLogitsLoss, pos_weight_from_counts
-from manyhot.models.build import build_model
-from manyhot.models.classifier import Classifier, freeze_encoder
-from manyhot.models.encoders import load_encoder_weights, preprocessing_of
-from manyhot.models.initialisation import initialise_head
-from manyhot.models.spec import HeadSpec, LinearHeadSpec, ModelSpec
 from manyhot.sources import Manifest
 from manyhot.training.optimisation import OptimisationSettings
 
@@ -66,43 +58,11 @@ def default_workers() -> int:
     return min(cores, MAX_WORKERS) if torch.cuda.is_available() else max(1, cores // 2)
 
 
-def model_spec(recipe: Recipe, space: LabelSpace) -> ModelSpec:
-    """Return the plain description of the recipe's model."""
-    return ModelSpec(
-        encoder=recipe.encoder.name,
-        num_labels=len(space),
-        head=_head_spec(recipe.head),
-        preprocessing=preprocessing_of(recipe.encoder.name, image_size=recipe.images.size),
-    )
-
-
-def _head_spec(config: HeadConfig) -> HeadSpec:
-    match config:
-        case LinearHeadConfig():
-            return LinearHeadSpec()
-        case _:
-            assert_never(config)
-
-
-def make_model(recipe: Recipe, spec: ModelSpec) -> Classifier:
-    """Return the model with random weights by the recipe's seed, and the encoder frozen where the recipe says so."""
-    torch.manual_seed(recipe.seed)
-    model = build_model(spec)
-    if recipe.encoder.freeze:
-        freeze_encoder(model)
-    return model
-
-
-def start_model(model: Classifier, recipe: Recipe, counts: LabelCounts, space: LabelSpace) -> None:
-    """Give a model the weights that training starts from.
-
-    The encoder's are those that the recipe names; the head's biases are the log-odds of each label's prevalence, shifted
-    by the loss's weight of positives, so that the first steps need not learn that most cells are negative.
-    """
-    choice = recipe.encoder.pretrained
-    load_encoder_weights(model.encoder, recipe.encoder.name, choice if choice in ("auto", "none") else Path(choice))
+def starting_logits(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> Float[Tensor, " l"]:
+    """Return the logit of each label that training starts at: the log-odds of its prevalence, where the loss is lowest."""
     odds = torch.from_numpy(log_odds(counts)).float()
-    initialise_head(model.head, odds, pos_weight=pos_weight(recipe.loss, counts, space))
+    weight = pos_weight(config, counts, space)
+    return odds if weight is None else odds + weight.log()
 
 
 def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BCEWithLogitsLoss:

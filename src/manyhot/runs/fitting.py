@@ -13,7 +13,7 @@ from manyhot.errors import UsageError
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
-from manyhot.runs import assembly
+from manyhot.runs import assembly, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.run import Run
@@ -50,7 +50,7 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
         log.info("%s is finished; there is nothing to resume", out)
         return Run(out)
     ground = resumed_ground(Run(out), recipe.data.path) if resume and out is not None else new_ground(recipe, out)
-    spec = assembly.model_spec(ground.recipe, ground.manifest.labels.space)
+    spec = networks.model_spec(ground.recipe, ground.manifest.labels.take(ground.splits.rows("train")))
     fitting = _prepare(ground, spec)
     if not resume:
         # Not before: what can be wrong with encoder, weights or devices must not leave a folder behind.
@@ -83,9 +83,11 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     recipe, manifest, splits = ground.recipe, ground.manifest, ground.splits
     space = manifest.labels.space
     checkpoint = last_checkpoint(ground.folder)
-    model = assembly.make_model(recipe, spec)
+    model = networks.make_model(recipe, spec)
+    for line in networks.describe_model(model, space.names):
+        log.info("%s", line)
     if checkpoint is None:
-        assembly.start_model(model, recipe, ground.counts, space)
+        networks.start_model(model, recipe, assembly.starting_logits(recipe.loss, ground.counts, space))
     train_loader = assembly.training_loader(recipe, manifest, splits.rows("train"))
     module = MultiLabelModule(
         model,
