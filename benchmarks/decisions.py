@@ -3,6 +3,7 @@
     python benchmarks/decisions.py power-law
     python benchmarks/decisions.py goemotions --data ../shared/data/text_goemotions
     python benchmarks/decisions.py posters --data ../shared/data/posters
+    python benchmarks/decisions.py promises
 
 Three seeds; the worst margin is the claim. `cross-fitted` are the figures of the default on its validation samples, each
 decided by a decision that has not seen it.
@@ -11,6 +12,7 @@ power-law: 1,000 labels by Zipf's law, the k-th on 0.5/k of the samples, so that
 among 5,000 validation samples; true log-odds normal, with a standard deviation of 3 exp(0.3 N) a label; logits miscalibrated,
 2 × log-odds + 1 + 0.3 N a label; 20,000 test samples. `--signal` tries other standard deviations than 3.
 goemotions: TF-IDF of words and pairs, logistic regression a label; `dev.tsv` is test, 6,000 drawn rows of `train.tsv` validation.
+promises: 100 validation splits of 600 samples, 20 labels; how often the rate on 20,000 new samples is at most the level, 0.1.
 posters: logistic regression a label on 16 × 16 thumbnails; 70 % train, 15 % validation, 15 % test by seed.
 """
 
@@ -25,7 +27,14 @@ import numpy as np
 from main_job import cpu_model
 from scipy.special import expit, logit
 
-from manyhot.decisions import best_thresholds, cross_fit, fit_decision, plug_in_thresholds
+from manyhot.decisions import (
+    FalseDiscoveryRate,
+    FalseNegativeRate,
+    best_thresholds,
+    cross_fit,
+    fit_decision,
+    plug_in_thresholds,
+)
 from manyhot.labels import LabelSets, LabelSpace
 
 RESULTS = Path(__file__).parent / "results"
@@ -189,14 +198,50 @@ def margins(job: str, figures: dict[str, dict[str, float]]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in (over | gap).items()}
 
 
+def promises() -> dict[str, dict[str, float]]:
+    """Return for each promise how often it was kept, and the mean and the largest rate on new samples."""
+
+    def draw(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        log_odds = np.linspace(-3.0, 0.0, 20) + 2.0 * rng.normal(size=(size, 20))
+        return 2.0 * log_odds + 1.0, rng.random(log_odds.shape) < expit(log_odds)
+
+    new, new_truth = draw(np.random.default_rng(1_000), 20_000)
+    counted = new_truth.any(axis=1)
+    kept: dict[str, dict[str, float]] = {}
+    for rate in (FalseNegativeRate, FalseDiscoveryRate):
+        for confidence in (None, 0.95):
+            rates = np.empty(100)
+            for seed in range(100):
+                logits, truth = draw(np.random.default_rng(seed), 600)
+                rule = rate(level=0.1, confidence=confidence)
+                preds = fit_decision(logits, sets_of(truth), rule=rule).preds(new)
+                missed = 1.0 - (preds & new_truth)[counted].sum(axis=1) / new_truth[counted].sum(axis=1)
+                wrong = (preds & ~new_truth).sum(axis=1) / np.maximum(preds.sum(axis=1), 1)
+                rates[seed] = (missed if rate is FalseNegativeRate else wrong).mean()
+            name = f"{rate.name}, {'in expectation' if confidence is None else f'confidence {confidence:g}'}"
+            kept[name] = {"kept": int((rates <= 0.1).sum()), "mean": round(float(rates.mean()), 4)}
+            kept[name]["worst"] = round(float(rates.max()), 4)
+            print(name, kept[name], flush=True)
+    return kept
+
+
+def write(line: dict[str, object]) -> None:
+    """Append a line to the results."""
+    with (RESULTS / "decisions.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def main() -> None:
     """Run one job for each seed and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("job", choices=("power-law", "goemotions", "posters"))
+    parser.add_argument("job", choices=("power-law", "goemotions", "posters", "promises"))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--signal", type=float, default=3.0, help="of power-law")
     flags = parser.parse_args()
+    if flags.job == "promises":
+        write({"benchmark": "decisions promises", "cpu": cpu_model(), "results": promises()})
+        return
     results: list[dict[str, object]] = []
     every: list[dict[str, float]] = []
     for seed in flags.seeds:
@@ -214,8 +259,7 @@ def main() -> None:
     worst = {name: (max if "against" in name else min)(found[name] for found in every) for name in every[0]}
     print("worst", json.dumps(worst))
     line = {"benchmark": f"decisions {flags.job}", "cpu": cpu_model(), "signal": flags.signal, "results": results}
-    with (RESULTS / "decisions.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line | {"worst": worst}) + "\n")
+    write(line | {"worst": worst})
 
 
 if __name__ == "__main__":
