@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from manyhot.cli.rendering import format_number
 from manyhot.cli.tables import format_table
+from manyhot.reports.headline import SIDE_BY_SIDE
 
 if TYPE_CHECKING:
     from manyhot.metrics import Evaluation, Figure
@@ -13,19 +14,6 @@ if TYPE_CHECKING:
 WIDTH = 80
 # Names in two lines, so that eight columns fit.
 SHORT = {"torchmetrics": ("torch-", "metrics"), "openimages": ("open-", "images")}
-BLOCKS = (
-    ("map_macro", "map_weighted", "map_micro"),
-    (
-        *("auroc_macro", "auroc_micro"),
-        *("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss"),
-        *("f1_macro_at_half", "f1_micro_at_half", "f1_samples_at_half", "subset_accuracy_at_half"),
-        *("lrap", "coverage_error", "ranking_loss"),
-    ),
-    (
-        *("precision_at_1", "precision_at_3", "precision_at_5", "recall_at_5", "ndcg_at_1", "ndcg_at_3", "ndcg_at_5"),
-        *("psp_at_1", "psp_at_3", "psp_at_5", "psndcg_at_1", "psndcg_at_3", "psndcg_at_5"),
-    ),
-)
 
 
 def render_side_by_side(evaluations: "Mapping[str, Evaluation]") -> str:
@@ -40,7 +28,7 @@ def render_side_by_side(evaluations: "Mapping[str, Evaluation]") -> str:
 
     first = next(iter(evaluations.values()))
     lines = [f"{first.split}: {first.num_samples:,} samples, {first.num_labels:,} labels", ""]
-    for names in BLOCKS:
+    for names in SIDE_BY_SIDE:
         lines += _block(evaluations, names)
     width = max(map(len, evaluations))
     lines.append("what differs (labels or samples counted in the first figure)")

@@ -19,6 +19,20 @@ HEADLINE = {
     "precision_at_1": "samples whose best label is right",
     "ece_macro": "calibration error: how far probabilities are from frequencies; 0 is best",
 }
+SIDE_BY_SIDE = (
+    ("map_macro", "map_weighted", "map_micro"),
+    (
+        *("auroc_macro", "auroc_micro"),
+        *("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss"),
+        *("f1_macro_at_half", "f1_micro_at_half", "f1_samples_at_half", "subset_accuracy_at_half"),
+        *("lrap", "coverage_error", "ranking_loss"),
+    ),
+    (
+        *("precision_at_1", "precision_at_3", "precision_at_5", "recall_at_5", "ndcg_at_1", "ndcg_at_3", "ndcg_at_5"),
+        *("psp_at_1", "psp_at_3", "psp_at_5", "psndcg_at_1", "psndcg_at_3", "psndcg_at_5"),
+    ),
+)
+"""The figures to show under several protocols, those together that the same protocols define."""
 
 _BANDED = re.compile(r"(map_macro|f1_macro)_min(\d+)")
 

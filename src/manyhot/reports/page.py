@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manyhot.files import write_text
-from manyhot.reports.headline import HEADLINE
+from manyhot.reports.headline import HEADLINE, SIDE_BY_SIDE
 from manyhot.reports.plots import Line, plot_lines
 from manyhot.reports.reliability import ReliabilityCurve, plot_reliability
 from manyhot.reports.style import STYLE
@@ -99,10 +99,11 @@ def _figures(evaluation: "Evaluation", names: Sequence[str]) -> str:
             continue
         meaning = f"<small>{escape(HEADLINE[name])}</small>" if name in HEADLINE else ""
         beside = [_number(values.get(name)) for values in baselines.values()]
-        defined = f"{figure.defined:,} / {figure.total:,}"
+        defined = f'<span class="one-line">{figure.defined:,} / {figure.total:,}</span>'
         shown = [f"<b>{_number(figure.value)}</b>"]
         if has_intervals:
-            shown.append("–" if figure.low is None else f"{_number(figure.low)} to {_number(figure.high)}")
+            ends = "–" if figure.low is None else f"{_number(figure.low)} to {_number(figure.high)}"
+            shown.append(f'<span class="one-line">{ends}</span>')
         rows.append([f"<code>{escape(name)}</code>{meaning}", *shown, *beside, defined])
     return _table(header, rows)
 
@@ -112,12 +113,12 @@ def _protocols(evaluation: "Evaluation", others: "Sequence[tuple[Evaluation, str
     if not others:
         return []
     columns = [evaluation, *(other for other, _ in others)]
-    names = [name for name in evaluation.figures if any(name in other.figures for other, _ in others)]
     rows = [
         [f"<code>{escape(name)}</code>"]
         + [_number(one.figures[name].value) if name in one.figures else "" for one in columns]
+        for names in SIDE_BY_SIDE
         for name in names
-        if "_min" not in name
+        if any(name in one.figures for one in columns)
     ]
     told = "".join(f"<li><b>{escape(other.protocol)}</b>: {escape(line)}</li>" for other, line in others)
     table = _table(["figure", *(one.protocol for one in columns)], rows)
@@ -166,7 +167,7 @@ def _history(history: Mapping[str, Sequence[Line]]) -> list[str]:
 def _bar(value: float | None) -> str:
     if value is None:
         return "–"
-    return f'<span class="bar" style="--share:{value:.3f}">{_number(value)}</span>'
+    return f'<span class="bar" style="--share:{min(value, 1.0):.3f}">{_number(value)}</span>'
 
 
 def _number(value: float | None) -> str:

@@ -23,7 +23,7 @@ svg { width: 100%; max-width: 46rem; height: auto; display: block; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); text-anchor: middle; }
 svg .left { text-anchor: end; } svg [class^="name"] { font-weight: 600; }
 svg .grid { stroke: var(--line); } svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.plots { display: flex; flex-wrap: wrap; gap: .8rem; } .plots figure { margin: 0; width: 8.5rem; }
+.one-line { white-space: nowrap; } .plots { display: flex; flex-wrap: wrap; gap: .8rem; } .plots figure { margin: 0; width: 8.5rem; }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; } figcaption small { display: block; }
 svg .frame { fill: none; stroke: var(--line); }
 .line0 { stroke: var(--one); } .line1 { stroke: var(--two); } .line2 { stroke: var(--three); } .line3 { stroke: var(--four); }
