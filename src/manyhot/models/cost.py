@@ -58,7 +58,8 @@ def count_cost(model: Classifier) -> Cost:
     training = model.training
     model.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        # With gradients on: the counter cannot follow views of parameters without them.
+        with FlopCounterMode(display=False) as counter:
             model(image)
     finally:
         model.train(training)
