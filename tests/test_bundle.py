@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 import torch
 
 from manyhot.bundle import load_bundle, save_bundle
-from manyhot.decisions import Calibration, Decision
+from manyhot.decisions import Calibration, Constraints, Decision, Group
+from manyhot.decisions.curves import Curve
 from manyhot.errors import BundleError, ScoreError
 from manyhot.labels import LabelCounts, LabelSpace
 from manyhot.models.build import build_model
@@ -140,6 +142,35 @@ def test_bundle_is_five_files_of_strict_json_and_weights(whole: Path):
 def test_bundle_without_figures_says_so(save: Callable[..., None], tmp_path: Path):
     save(tmp_path / "bundle", evaluation=None)
     assert load_bundle(tmp_path / "bundle").metrics is None
+
+
+def test_curves_constraints_and_promise_survive(model: Classifier, tmp_path: Path):
+    decision = replace(
+        decision_of(),
+        calibration=Calibration(
+            scale=0.5,
+            shift=0.0,
+            offsets=np.zeros(3),
+            slopes=np.array([1.0, 2.0, 0.5]),
+            curves=(Curve(label=1, logits=np.array([-1.0, 0.3]), probs=np.array([0.1, 1 / 3])),),
+            method="isotonic",
+        ),
+        constraints=Constraints(groups=(Group(name="kind", label_ids=(0, 2), many="exactly-one"),), at_most=2),
+        promise="promise: false-negative rate at most 0.1 in expectation, from 40 validation samples",
+    )
+    save_bundle(
+        tmp_path / "bundle",
+        model=model,
+        spec=spec_of(),
+        space=SPACE,
+        decision=decision,
+        evaluation=None,
+        card="# Card\n",
+    )
+    loaded = load_bundle(tmp_path / "bundle").decision
+    assert loaded.to_dict() == decision.to_dict()
+    logits = np.random.default_rng(0).normal(size=(17, 3))
+    np.testing.assert_array_equal(loaded.preds(logits), decision.preds(logits))
 
 
 def test_training_counts_survive(whole: Path):

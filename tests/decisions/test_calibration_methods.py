@@ -131,6 +131,7 @@ def test_curve_that_does_not_rise_is_refused(knots: tuple[list[float], list[floa
         Curve(label=3, logits=np.array(knots[0]), probs=np.array(knots[1]))
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 def test_parts_of_a_calibration_that_do_not_fit_are_refused():
     plain = {"scale": 1.0, "shift": 0.0, "offsets": [0.0, 0.0]}
     curve = {"label": 2, "logits": [0.0], "probs": [0.5]}

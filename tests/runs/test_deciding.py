@@ -9,10 +9,12 @@ from PIL import Image
 
 from manyhot.cli.main import main
 from manyhot.config import DataConfig, DecisionConfig, EncoderConfig, ImagesConfig, Recipe, TrainingConfig
+from manyhot.decisions import LeastCost
 from manyhot.errors import ConfigError, LabelError, RunError, UsageError
 from manyhot.labels import LabelSpace
 from manyhot.recipes import dump_recipe, recipe_from_dict
 from manyhot.runs.deciding import check_decision, constraints_from, rule_from
+from manyhot.runs.evaluating import evaluate_run
 from manyhot.runs.fitting import train
 from manyhot.runs.redeciding import decide_again
 from manyhot.runs.run import Run
@@ -68,7 +70,7 @@ def test_costs_and_groups_by_name_survive_the_recipe_file():
     config = DecisionConfig(rule="cost", false_negative_cost={"N/A": 4.0}, exclusive={"colour": "exactly-one"})
     again = recipe_from_dict(tomllib.loads(dump_recipe(Recipe(decision=config)))).decision
     assert again == config
-    assert rule_from(again).threshold_of("N/A") == 0.2
+    assert rule_from(again) == LeastCost(false_negatives={"N/A": 4.0})
     assert constraints_from(again, COLOURS).to_lines() == ["exactly one of group 'colour'"]
 
 
@@ -94,6 +96,21 @@ def test_validation_predictions_of_a_run_are_cross_fitted(finished: Run):
     test = pq.read_table(finished.folder / "predictions-test.parquet")
     judged = finished.bundle.decision.probs(np.array(test["logits"].to_pylist()))
     assert np.allclose(np.array(test["probs"].to_pylist()), judged)
+
+
+def test_evaluating_a_run_on_its_own_validation_split_is_cross_fitted_too(finished: Run):
+    saved = json.loads((finished.folder / "metrics-val.json").read_text())["figures"]
+    again = evaluate_run(finished, split="val").figures
+    assert again["f1_macro"].value == pytest.approx(saved["f1_macro"]["value"])
+    assert again["brier"].value == pytest.approx(saved["brier"]["value"], abs=1e-5)
+
+
+def test_predictions_of_a_run_meet_its_constraints(finished: Run):
+    always = DecisionConfig(rule="top-k", k=1)
+    decide_again(finished, always)
+    pictures = [finished.folder.parent / "data" / f"{row}.png" for row in range(5)]
+    assert Run(finished.folder).predict(pictures).labels() == [["red"]] * 5
+    decide_again(finished, DecisionConfig())
 
 
 def test_finished_run_takes_another_decision_without_its_model_changing(finished: Run, capsys):

@@ -131,4 +131,4 @@ def test_the_split_that_the_decision_was_fitted_on_is_told(trained, caplog):
     evaluate_run(trained.run, split="test")
     assert "chosen on val" not in caplog.text
     evaluate_run(trained.run, split="val")
-    assert caplog.text.count("the checkpoint and the thresholds were chosen on val") == 1
+    assert caplog.text.count("the checkpoint was chosen on val") == 1

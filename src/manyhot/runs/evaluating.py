@@ -13,6 +13,7 @@ from manyhot.labels.aligning import align_sets
 from manyhot.metrics import Bootstrap, Evaluation
 from manyhot.metrics.protocols import ProtocolName
 from manyhot.runs import assembly
+from manyhot.runs.deciding import cross_decide
 from manyhot.runs.judging import Judgeable
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
@@ -27,11 +28,12 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """What to evaluate on: some rows of a manifest, and their split's name."""
+    """What to evaluate on: some rows of a manifest, their split's name, and whether the run's decision was fitted on them."""
 
     manifest: Manifest
     rows: Int64[np.ndarray, " k"]
     split: str
+    was_decided_on: bool = False
 
 
 def evaluate_run(
@@ -104,14 +106,15 @@ def score_run(
     )
     logits = score(bundle.model, loader, description=f"scoring {material.split}")
     references = material.manifest.references()
+    held_out = cross_decide(run.recipe.decision, logits, truth) if material.was_decided_on else None
     return Judgeable(
         scores=logits,
         truth=truth,
         kind="logits",
         split=material.split,
         sample_ids=[references[row] for row in material.rows.tolist()],
-        probs=bundle.decision.probs(logits),
-        preds=bundle.decision.preds(logits),
+        probs=bundle.decision.probs(logits) if held_out is None else held_out.probs,
+        preds=bundle.decision.preds(logits) if held_out is None else held_out.preds,
         thresholds=bundle.decision.thresholds,
         train_counts=bundle.train_counts,
         reasons=dict(zip(bundle.space.names, bundle.decision.reasons, strict=True)),
@@ -142,8 +145,11 @@ def _own_data(manifest: Manifest, saved: SavedSplits, split: str) -> Material:
     if changed := changed_pictures(saved, manifest, rows):
         raise RunError(describe_changed(changed))
     if split == "val":
-        log.info("the checkpoint and the thresholds were chosen on val: its figures flatter, those of test do not")
-    return Material(manifest=manifest, rows=rows, split=split)
+        log.info(
+            "val: each sample is decided by a decision that has not seen it (cross-fitted); the checkpoint was chosen on val, "
+            "so figures of ranking flatter a little"
+        )
+    return Material(manifest=manifest, rows=rows, split=split, was_decided_on=split == "val")
 
 
 def _other_data(manifest: Manifest, split: str) -> Material:
