@@ -1,4 +1,4 @@
-"""Converting tables to a label store: rows a second and memory at 1M and 4M rows, each in a process of its own.
+"""Converting data to a label store: rows a second and memory at 1M and 4M rows, each in a process of its own.
 
 Five interleaved runs of each; medians with their spread. Memory is what belongs to the process alone, at its peak.
 """
@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from tables import cpu_model
 
 SIZES, RUNS, NUM_NAMES = (1_000_000, 4_000_000), 5, 1_000
-KINDS = ("csv", "jsonl", "parquet")
+KINDS = ("csv", "jsonl", "parquet", "tencent.txt", "extreme.txt")
 
 
 def write_tables(folder: Path, num_rows: int) -> None:
-    """Write the same rows as CSV, JSON lines and Parquet."""
+    """Write rows as CSV, JSON lines, Parquet, Tencent ML-Images and extreme-classification text."""
     rng = np.random.default_rng(0)
     lists = [[f"label{label}" for label in drawn] for drawn in rng.integers(0, NUM_NAMES, (1_000, 2)).tolist()]
     rows = [(f"{row:08}.jpg", lists[row % 1_000]) for row in range(num_rows)]
@@ -31,6 +31,12 @@ def write_tables(folder: Path, num_rows: int) -> None:
         out.writelines(f"{name},{labels[0]}|{labels[1]}\n" for name, labels in rows)
     with (folder / f"{num_rows}.jsonl").open("w", encoding="utf-8") as out:
         out.writelines(f'{{"file": "{name}", "labels": ["{a}", "{b}"]}}\n' for name, (a, b) in rows)
+    pairs = [f"{a}:0.5 {b}:1" for a, b in rng.integers(0, NUM_NAMES, (1_000, 2)).tolist()]
+    with (folder / f"{num_rows}.tencent.txt").open("w", encoding="utf-8") as out:
+        out.writelines(f"http://x/{row:08}.jpg\t{pairs[row % 1_000]}\n" for row in range(num_rows))
+    with (folder / f"{num_rows}.extreme.txt").open("w", encoding="utf-8") as out:
+        out.write(f"{num_rows} 2 {NUM_NAMES}\n")
+        out.writelines(f"{row % 1_000},{row % 999} 0:0.5 1:0.25\n" for row in range(num_rows))
     columns = {"file": [name for name, _ in rows], "labels": [labels for _, labels in rows]}
     pq.write_table(pa.table(columns), folder / f"{num_rows}.parquet")
 

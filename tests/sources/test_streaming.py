@@ -3,6 +3,7 @@
 import json
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,6 +52,22 @@ def write_rows(folder: Path, kind: str, rows, names=None) -> Path:
     return path
 
 
+def write_text_rows(folder: Path, kind: str, rows) -> Path:
+    """Write rows as formats that know labels by number, the second of each row with a confidence."""
+    ids = {name: number for number, name in enumerate(["cat", "dog", "owl", "x,y", "N/A", "é"])}
+    numbers = [sorted({ids[name] for name in labels}) for labels, _ in rows]
+    pairs = [" ".join(f"{label}:{0.5 if place == 1 else 1}" for place, label in enumerate(row)) for row in numbers]
+    path = folder / "t.txt"
+    if kind == "tencent":
+        path.write_text("\n".join(f"http://x/{row}\t{pair}" for row, pair in enumerate(pairs)))
+    elif kind == "extreme":
+        lines = [f"{','.join(map(str, row))} 0:0.5 1:{n}" for n, row in enumerate(numbers)]
+        path.write_text("\n".join([f"{len(rows)} 2 6", *lines]))
+    else:
+        path.write_text("\n".join([f"{len(rows)} 6", *pairs]) + "\n")
+    return path
+
+
 def outcome(call):
     """Return what was read, or the line of the error."""
     try:
@@ -60,34 +77,97 @@ def outcome(call):
     return manifest.fingerprint
 
 
-def through_a_store(path: Path):
-    out = path.parent / "store"
-    convert([path], out, PLAIN)
-    return open_source(out, PLAIN)
+def through_a_store(path: Path, options: SourceOptions = PLAIN):
+    out = path.parent.parent / f"{path.parent.name}-store"
+    convert([path], out, options, overwrite=True)
+    return open_source(out, options)
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_a_streamed_store_holds_what_a_whole_reading_gives(small_blocks, kind):
-    streamed: list[bool] = []
+@pytest.fixture
+def streamed(small_blocks) -> list[bool]:
+    """Give a list that each conversion adds to: whether it read its data in flat memory."""
+    found: list[bool] = []
     whole_way = converting.stream_source
 
     @contextmanager
     def counted(*arguments):
         with whole_way(*arguments) as source:
-            streamed.append(source is not None)
+            found.append(source is not None)
             yield source
 
     small_blocks.setattr(converting, "stream_source", counted)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "tencent", "extreme", "extreme-labels"])
+def test_a_streamed_store_holds_what_a_whole_reading_gives(streamed, kind):
+    write = write_rows if kind in ("csv", "jsonl", "parquet") else write_text_rows
 
     @given(ROWS)
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     def compare(rows) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            path = write_rows(Path(folder), kind, rows)
-            assert outcome(lambda: through_a_store(path)) == outcome(lambda: open_source(path, PLAIN))
+            place = Path(folder, "data")
+            place.mkdir()
+            path = write(place, kind, rows)
+            whole = outcome(lambda: replace(open_source(path, PLAIN), features=None))
+            assert outcome(lambda: through_a_store(path)) == whole
 
     compare()
-    assert sum(streamed) > 5
+    assert sum(streamed) > 2
+
+
+PICTURES = {
+    "beside": ("", "{}.jpg", []),
+    "in images": ("images/", "{}.jpg", []),
+    "in images, named from above": ("images/", "images/{}.jpg", []),
+    "with other files": ("", "{}.jpg", ["notes.md", ".hidden.jpg"]),
+}
+
+
+@pytest.mark.parametrize(("below", "name", "others"), PICTURES.values(), ids=PICTURES)
+def test_pictures_are_looked_for_while_rows_wait_on_disk(streamed, tmp_path, below, name, others):
+    rows = [(["cat"], None), (["dog", "cat"], "p1"), ([], None)] * 5
+    (tmp_path / "data" / below).mkdir(parents=True)
+    for file in [*(f"{row}.jpg" for row in range(15)), *others]:
+        (tmp_path / "data" / below / file).touch()
+    path = write_rows(tmp_path / "data", "csv", rows, [name.format(row) for row in range(15)])
+    stored = through_a_store(path, SourceOptions())
+    assert streamed == [True]
+    assert stored.fingerprint == open_source(path).fingerprint
+    assert stored.has_pictures
+    assert (stored.root / stored.references()[0]).is_file()
+
+
+STRANGE = {
+    "a missing picture": ("0.jpg", None),
+    "a name in another form": (None, "./0.jpg"),
+    "a row twice": (None, "1.jpg"),
+    "a row without a name": (None, ""),
+    "a picture without a row": ("x.jpg", None),
+    "a picture of another kind without a row": ("x.gif", None),
+}
+
+
+@pytest.mark.parametrize(("file", "name"), STRANGE.values(), ids=STRANGE)
+def test_what_is_strange_about_pictures_is_said_as_by_a_whole_reading(streamed, tmp_path, caplog, file, name):
+    (tmp_path / "data").mkdir()
+    for row in range(15):
+        (tmp_path / "data" / f"{row}.jpg").touch()
+    if file is not None and (tmp_path / "data" / file).exists():
+        (tmp_path / "data" / file).unlink()
+    elif file is not None:
+        (tmp_path / "data" / file).touch()
+    names = [f"{row}.jpg" for row in range(15)]
+    path = write_rows(
+        tmp_path / "data", "csv", [(["cat"], None)] * 15, [names[0] if name is None else name, *names[1:]]
+    )
+    whole = outcome(lambda: open_source(path))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    assert outcome(lambda: through_a_store(path, SourceOptions())) == whole
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"][: len(said)] == said
+    assert streamed == [False]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

@@ -100,7 +100,13 @@ def _stream(path: Path, out: Path, options: SourceOptions, *, overwrite: bool) -
         bar.set_description("writing")
         bar.reset(source.num_samples)
         write_store(
-            out, source.space, source.batches(), description=str(path), overwrite=overwrite, progress=bar.update
+            out,
+            source.space,
+            source.batches(),
+            images=source.images,
+            description=str(path),
+            overwrite=overwrite,
+            progress=bar.update,
         )
     return True
 

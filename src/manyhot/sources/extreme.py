@@ -5,7 +5,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,34 +69,68 @@ def read_extreme(path: Path, options: SourceOptions, findings: FindingLog) -> Li
     Labels are called by their numbers unless a file names them. A row without labels is a sample without labels. With
     a header of two numbers a row is `label:1 …`; a value below 1 is the confidence of the positive.
     """
+    header = _read_header(path, options, findings)
+    if header is None:
+        return None
+    sizes, space = header
+    reader = Reader(str(path), findings, partial(_line, 0))
+    rows = _Rows()
+    for block in _without_header(read_line_blocks(path, findings)):
+        _collect(block, rows, sizes, reader)
+    _check_length(rows.num_rows, sizes, path, findings)
+    if not rows.num_rows:
+        if not findings.has_errors:
+            findings.error("empty-data", f"{path}: no line follows the header; it needs at least one sample")
+        return None
+    listing = _listing_of(rows, space, options, reader, first_row=0)
+    return replace(listing, features=_features_of(rows, sizes, reader))
+
+
+def read_extreme_blocks(path: Path, options: SourceOptions, findings: FindingLog) -> Iterator[Listing]:
+    """Yield the rows of such a file some at a time, without their features."""
+    header = _read_header(path, options, findings)
+    if header is None:
+        return
+    sizes, space = header
+    first_row = 0
+    for block in _without_header(read_line_blocks(path, findings)):
+        rows = _Rows()
+        reader = Reader(str(path), findings, partial(_line, first_row))
+        _collect(block, rows, sizes, reader)
+        yield _listing_of(rows, space, options, reader, first_row=first_row)
+        first_row += rows.num_rows
+    _check_length(first_row, sizes, path, findings)
+
+
+def _line(first_row: int, row: int) -> str:
+    return f"line {first_row + row + 2}"
+
+
+def _read_header(path: Path, options: SourceOptions, findings: FindingLog) -> tuple[Sizes, LabelSpace] | None:
     sizes = sizes_of(first_line(path))
     if sizes is None:
         message = f"{path}: line 1: expected 'samples features labels' or 'samples labels'; write the header"
         findings.error("header", message)
         return None
     space = _space_of(path, sizes, options, findings)
-    if space is None:
-        return None
-    reader = Reader(str(path), findings, lambda row: f"line {row + 2}")
-    rows = _Rows()
-    for block in _without_header(read_line_blocks(path, findings)):
-        _collect(block, rows, sizes, reader)
-    if rows.num_rows != sizes.num_samples and not findings.has_errors:
-        message = f"{path}: line 1 says {sizes.num_samples:,} samples, and {rows.num_rows:,} lines follow; mend either"
+    return None if space is None else (sizes, space)
+
+
+def _check_length(num_rows: int, sizes: Sizes, path: Path, findings: FindingLog) -> None:
+    if num_rows != sizes.num_samples and not findings.has_errors:
+        message = f"{path}: line 1 says {sizes.num_samples:,} samples, and {num_rows:,} lines follow; mend either"
         findings.error("header", f"{message}, for the file may be cut off")
-    if not rows.num_rows:
-        if not findings.has_errors:
-            findings.error("empty-data", f"{path}: no line follows the header; it needs at least one sample")
-        return None
-    references = [f"{stem_of(path)}/{row}" for row in range(1, rows.num_rows + 1)]
+
+
+def _listing_of(rows: _Rows, space: LabelSpace, options: SourceOptions, reader: Reader, *, first_row: int) -> Listing:
+    stem = stem_of(Path(reader.file))
     return Listing(
-        file=str(path),
-        references=references,
+        file=reader.file,
+        references=[f"{stem}/{row}" for row in range(first_row + 1, first_row + rows.num_rows + 1)],
         place=reader.place,
         labels=sets_of(_cells_of(rows), space, reader, unlisted=options.unlisted),
         faulty=frozenset(reader.faulty),
         has_pictures=False,
-        features=_features_of(rows, sizes, reader),
     )
 
 

@@ -1,6 +1,6 @@
 """What a format is: a name, how it is recognised, and how it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +12,11 @@ from manyhot.sources.options import SourceOptions
 from manyhot.sources.unpacking import COMPRESSED
 
 Read: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Listing | Manifest | None]
+ReadBlocks: TypeAlias = Callable[[Path, SourceOptions, FindingLog], Iterator[Listing]]
+
+
+class NeedsWholeError(Exception):
+    """Data that only a reading of the whole can understand, or say what is wrong with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +28,14 @@ class Format:
         looks_like: What it looks like, in a few words.
         matches: Whether a file or folder is of this format, by its name or its first bytes; never raises.
         read: Returns the samples, or None with an error in the findings.
+        read_blocks: Yields the same some rows at a time, where that can be; may raise `NeedsWholeError`.
     """
 
     name: str
     looks_like: str
     matches: Callable[[Path], bool]
     read: Read
+    read_blocks: ReadBlocks | None = None
 
 
 def suffix_of(path: Path) -> str:

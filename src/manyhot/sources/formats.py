@@ -5,7 +5,7 @@ from pathlib import Path
 from manyhot.errors import did_you_mean
 from manyhot.sources.chests import is_chexpert, is_nih, read_chexpert, read_nih
 from manyhot.sources.coco import is_coco, read_coco
-from manyhot.sources.extreme import is_extreme, read_extreme
+from manyhot.sources.extreme import is_extreme, read_extreme, read_extreme_blocks
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import Format, suffix_of
 from manyhot.sources.hugging_face import is_hugging_face, read_hugging_face
@@ -15,8 +15,9 @@ from manyhot.sources.labels_json import read_labels_json
 from manyhot.sources.mulan import is_mulan, read_mulan
 from manyhot.sources.open_images import is_open_images, read_open_images
 from manyhot.sources.pickles import is_pickle, read_pickle
+from manyhot.sources.table_blocks import read_table_blocks
 from manyhot.sources.table_files import TABLE_FILES, read_table_file
-from manyhot.sources.tencent import is_tencent, read_tencent
+from manyhot.sources.tencent import is_tencent, read_tencent, read_tencent_blocks
 from manyhot.sources.voc import is_voc, read_voc
 from manyhot.sources.webdataset import is_webdataset, read_webdataset
 from manyhot.sources.yolo import is_yolo, read_yolo
@@ -34,8 +35,20 @@ FORMATS: tuple[Format, ...] = (
     Format(name="coco", looks_like="COCO JSON (images, annotations, categories)", matches=is_coco, read=read_coco),
     Format(name="id-lists", looks_like="JSON [[number, …], …]", matches=is_id_lists, read=read_id_lists),
     Format(name="mulan", looks_like="ARFF with an XML of label names", matches=is_mulan, read=read_mulan),
-    Format(name="extreme", looks_like="extreme-classification text", matches=is_extreme, read=read_extreme),
-    Format(name="tencent", looks_like="rows 'address id:confidence'", matches=is_tencent, read=read_tencent),
+    Format(
+        name="extreme",
+        looks_like="extreme-classification text",
+        matches=is_extreme,
+        read=read_extreme,
+        read_blocks=read_extreme_blocks,
+    ),
+    Format(
+        name="tencent",
+        looks_like="rows 'address id:confidence'",
+        matches=is_tencent,
+        read=read_tencent,
+        read_blocks=read_tencent_blocks,
+    ),
     Format(name="voc", looks_like="a folder with Pascal VOC XML", matches=is_voc, read=read_voc),
     Format(
         name="hugging-face",
@@ -58,6 +71,7 @@ FORMATS: tuple[Format, ...] = (
         looks_like="a table (.csv, .tsv, .parquet, .jsonl)",
         matches=lambda path: path.is_file() and suffix_of(path) in TABLE_FILES,
         read=read_table_file,
+        read_blocks=read_table_blocks,
     ),
 )
 """The formats; a folder that is of none is read by its folders' names."""

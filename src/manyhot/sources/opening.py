@@ -146,16 +146,26 @@ def _scan_of(listing: Listing, path: Path, options: SourceOptions, findings: Fin
     if options.images is not None or listing.root is not None:
         root = options.images or listing.root or path
     else:
-        file = options.labels or Path(listing.file)
-        beside = path if path.is_dir() else file.parent
-        root = beside / IMAGE_FOLDER
         # Names may start from the label file itself: images/a.jpg.
-        if not root.is_dir() or all(name.startswith(f"{IMAGE_FOLDER}/") for name in listing.references):
-            root = beside
+        start_there = all(name.startswith(f"{IMAGE_FOLDER}/") for name in listing.references)
+        root = find_images(path, options.labels or Path(listing.file), start_there=start_there)
     if not root.is_dir():
         findings.error("no-image-folder", f"{root}: there is no such image folder; check the path")
         return None
     return scan_folder(root)
+
+
+def find_images(path: Path, file: Path, *, start_there: bool) -> Path:
+    """Return the folder that references start from: `images` beside the label file, or the folder of both.
+
+    Args:
+        path: The source: a folder, or the file itself.
+        file: The label file.
+        start_there: Whether all references start with `images/` themselves.
+    """
+    beside = path if path.is_dir() else file.parent
+    images = beside / IMAGE_FOLDER
+    return images if images.is_dir() and not start_there else beside
 
 
 def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> Manifest | None:

@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -97,34 +97,43 @@ def scan_folder(root: Path) -> FolderScan:
     ['a.jpg']
     """
     scan = FolderScan(root)
-    real_root = os.path.realpath(root)
+    scan.files.update(walk_folder(scan))
+    return scan
+
+
+def walk_folder(scan: FolderScan) -> Iterator[str]:
+    """Yield every file under the folder of a scan, which takes note of all else."""
+    real_root = os.path.realpath(scan.root)
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
         try:
-            with os.scandir(root / prefix) as entries:
+            with os.scandir(scan.root / prefix) as entries:
                 for entry in entries:
-                    _note(scan, entry, f"{prefix}{entry.name}", real_root, waiting)
+                    name = f"{prefix}{entry.name}"
+                    if _is_file(scan, entry, name, real_root, waiting):
+                        yield name
         except OSError as error:
             scan.unreadable[prefix or "."] = error.strerror or str(error)
-    return scan
 
 
-def _note(scan: FolderScan, entry: "os.DirEntry[str]", name: str, real_root: str, waiting: list[str]) -> None:
+def _is_file(scan: FolderScan, entry: "os.DirEntry[str]", name: str, real_root: str, waiting: list[str]) -> bool:
+    """Return whether an entry is a file in the folder, and note it where it is anything else."""
     if not is_unicode(name):
         scan.unreadable[name] = "its name is not UTF-8"
-    elif entry.is_symlink():
-        target = os.path.realpath(entry.path)
-        if Path(target).is_dir():
-            scan.linked_folders.add(name)
-        elif not target.startswith(f"{real_root.rstrip('/')}/"):
-            scan.outside[name] = target
-        elif Path(target).is_file():
-            scan.files.add(name)
-    elif entry.is_dir():
-        waiting.append(f"{name}/")
-    elif entry.is_file():
-        scan.files.add(name)
+        return False
+    if not entry.is_symlink():
+        if entry.is_dir():
+            waiting.append(f"{name}/")
+        return entry.is_file()
+    target = os.path.realpath(entry.path)
+    if Path(target).is_dir():
+        scan.linked_folders.add(name)
+    elif not target.startswith(f"{real_root.rstrip('/')}/"):
+        scan.outside[name] = target
+    else:
+        return Path(target).is_file()
+    return False
 
 
 def is_absolute(reference: str) -> bool:
@@ -139,6 +148,15 @@ def normal_form(reference: str) -> str:
     'a/b.jpg'
     """
     return posixpath.normpath(reference) if reference else ""
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file is a picture by its suffix, of whatever format; hidden files are none.
+
+    >>> is_picture("a/b.JPG"), is_picture("a/.b.jpg"), is_picture("a.txt")
+    (True, False, False)
+    """
+    return bool(_visible([name], PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES))
 
 
 def _visible(names: Iterable[str], suffixes: frozenset[str]) -> list[str]:

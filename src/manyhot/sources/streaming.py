@@ -1,12 +1,14 @@
 """Data of any length, read once and in flat memory: rows wait on disk until the labels of all of them are known.
 
-What stays in memory is eight bytes a sample, to find repeated names, and the names of the labels.
+What stays in memory is eight bytes a sample, to find repeated names, nine a file where pictures are looked for, and the
+names of the labels. Whatever looks wrong with pictures is left to a reading of the whole, which says what it is.
 """
 
 # pyarrow has no types:
 # pyright: reportUnknownParameterType=false
 
 import tempfile
+from array import array
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -21,14 +23,19 @@ from manyhot.labels import LabelSource, LabelSpace
 from manyhot.labels.arrow_rows import batch_from_arrow
 from manyhot.labels.storage import Progress, StoreBatch
 from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.format import NeedsWholeError
 from manyhot.sources.formats import find_format
 from manyhot.sources.listing import Listing, Places
-from manyhot.sources.opening import find_label_file, settle
+from manyhot.sources.opening import IMAGE_FOLDER, find_images, find_label_file, settle
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.table_blocks import NeedsWholeError, read_table_blocks
+from manyhot.sources.scanning import FolderScan, is_picture, walk_folder
 from manyhot.sources.unpacking import limit_unpacking
 
-_FIELDS = [("reference", pa.string()), ("split", pa.string()), ("group", pa.string()), ("labels", pa.list_(pa.int32()))]
+_FIELDS = [
+    *((name, pa.string()) for name in ("reference", "split", "group")),
+    ("labels", pa.list_(pa.int32())),
+    ("confidence", pa.list_(pa.float32())),
+]
 
 
 @dataclass(eq=False)
@@ -42,6 +49,7 @@ class StreamedSource:
         ids: The label that each number on disk stands for.
         source: What their unlisted cells mean.
         num_samples: Number of samples.
+        images: The folder that their names start from; None where they name no pictures.
     """
 
     path: Path
@@ -50,6 +58,7 @@ class StreamedSource:
     ids: Int64[np.ndarray, " k"]
     source: LabelSource
     num_samples: int
+    images: Path | None
 
     def batches(self) -> Iterator[StoreBatch]:
         """Yield samples and labels in order, some rows at a time."""
@@ -57,10 +66,11 @@ class StreamedSource:
             for batch in rows:
                 lists = batch.column("labels")
                 ids = pa.array(self.ids.astype(np.int32)[lists.values.to_numpy()])
-                columns = [*batch.columns[:3], pa.ListArray.from_arrays(lists.offsets, ids)]
-                yield batch_from_arrow(
-                    pa.record_batch(columns, names=batch.schema.names), self.space, source=self.source
-                )
+                columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+                columns["labels"] = pa.ListArray.from_arrays(lists.offsets, ids)
+                if columns["confidence"].null_count:
+                    del columns["confidence"]
+                yield batch_from_arrow(pa.record_batch(columns), self.space, source=self.source)
 
 
 @contextmanager
@@ -69,7 +79,7 @@ def stream_source(
 ) -> Generator[StreamedSource | None]:
     """Give a source that was read in flat memory, or None where it must be read whole.
 
-    Tables with a column of labels whose pictures are not looked for are read so.
+    Tables with a column of labels are read so, and those formats that have `read_blocks`.
 
     Raises:
         SourceError: If anything is wrong with it, as `open_source` does.
@@ -81,43 +91,46 @@ def stream_source(
     findings = FindingLog()
     file = find_label_file(path, options, findings)
     known = None if file is None or findings.has_errors else find_format(file, options.format, findings)
-    if file is None or known is None or known.name != "table" or options.pictures:
+    if file is None or known is None or known.read_blocks is None:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="manyhot-") as folder:
-        waiting = Path(folder, "rows.arrow")
+        rows = _Waiting(file=str(file), path=Path(folder, "rows.arrow"))
         try:
             with limit_unpacking(options.max_unpacked_gb):
-                source = _read(file, waiting, options, findings, progress)
+                _collect(rows, known.read_blocks(file, options, findings), findings, progress)
+            source = _settled(rows, path, options, findings)
         except NeedsWholeError:
             source = None
         yield source
 
 
-def _read(
-    file: Path, waiting: Path, options: SourceOptions, findings: FindingLog, progress: Progress | None
-) -> StreamedSource | None:
-    rows = _Waiting(file=str(file), path=waiting)
-    with pa.ipc.new_stream(str(waiting), pa.schema(_FIELDS)) as writer:
-        for listing in read_table_blocks(file, options, findings):
-            rows.add(listing, writer, findings)
+def _collect(rows: "_Waiting", listings: Iterator[Listing], findings: FindingLog, progress: Progress | None) -> None:
+    with pa.ipc.new_stream(str(rows.path), pa.schema(_FIELDS)) as writer:
+        for listing in listings:
+            if listing.references:
+                rows.add(listing, writer, findings)
             if progress is not None:
                 progress(len(listing.references))
+
+
+def _settled(rows: "_Waiting", path: Path, options: SourceOptions, findings: FindingLog) -> StreamedSource:
     if not rows.num_rows and not findings.has_errors:
         raise NeedsWholeError
+    images = rows.find_pictures(path, options, findings) if options.pictures and rows.has_pictures else None
     rows.check_names(findings)
     if not rows.codes and not findings.has_errors:
-        findings.error("empty-data", f"{file}: no sample has a label; list the labels of at least one")
+        findings.error("empty-data", f"{rows.file}: no sample has a label; list the labels of at least one")
     settle(findings.findings())
-    space = rows.space()
-    ids = {name: number for number, name in enumerate(space.names)}
+    ids = {name: number for number, name in enumerate(rows.space.names)}
     return StreamedSource(
-        path=waiting,
-        file=str(file),
-        space=space,
+        path=rows.path,
+        file=rows.file,
+        space=rows.space,
         ids=np.array([ids[name] for name in rows.codes], dtype=np.int64),
         source=LabelSource(unlisted=options.unlisted),
         num_samples=rows.num_rows,
+        images=images,
     )
 
 
@@ -129,38 +142,78 @@ class _Waiting:
     path: Path
     num_rows: int = 0
     codes: dict[str, int] = field(default_factory=dict[str, int])
-    spaces: list[LabelSpace] = field(default_factory=list[LabelSpace])
+    space: LabelSpace = field(default_factory=lambda: LabelSpace(names=()))
+    own_codes: Int64[np.ndarray, " l"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     hashes: list[Int64[np.ndarray, " n"]] = field(default_factory=list[Int64[np.ndarray, " n"]])
     places: list[tuple[int, Places]] = field(default_factory=list[tuple[int, Places]])
+    last_space: LabelSpace | None = None
+    has_pictures: bool = False
+    start_there: bool = True
 
     def add(self, listing: Listing, writer: pa.ipc.RecordBatchStreamWriter, findings: FindingLog) -> None:
         """Write the rows of a block."""
         labels = listing.labels
-        if labels.exceptions is not None or labels.confidence is not None:
+        if labels.exceptions is not None or listing.by_stem or listing.root is not None:
             raise NeedsWholeError
-        if labels.space not in self.spaces[:1]:
-            # The first two are enough to know that blocks differ.
-            self.spaces = [*self.spaces[:1], labels.space]
-        codes = np.array([self.codes.setdefault(name, len(self.codes)) for name in labels.space.names], dtype=np.int32)
+        if not self.num_rows:
+            self.has_pictures = listing.has_pictures
+        own_codes = self._codes_of(labels.space)
         for row, reference in enumerate(listing.references):
             if not reference and row not in listing.faulty:
                 message = f"{self.file}: a row has no name; write it or delete the row"
                 findings.error("empty-reference", message, listing.place(row))
+        inside = f"{IMAGE_FOLDER}/"
+        self.start_there = self.start_there and all(name.startswith(inside) for name in listing.references)
         absent = [None] * len(listing.references)
         columns = [listing.references, listing.splits or absent, listing.groups or absent]
-        lists = pa.ListArray.from_arrays(
-            pa.array(labels.positives.indptr.astype(np.int32)), pa.array(codes[labels.positives.ids])
-        )
-        arrays = [*(pa.array(column, pa.string()) for column in columns), lists]
+        offsets = pa.array(labels.positives.indptr.astype(np.int32))
+        lists = pa.ListArray.from_arrays(offsets, pa.array(own_codes[labels.positives.ids].astype(np.int32)))
+        confidence = pa.nulls(len(absent), _FIELDS[-1][1])
+        if labels.confidence is not None:
+            confidence = pa.ListArray.from_arrays(offsets, pa.array(labels.confidence))
+        arrays = [*(pa.array(column, pa.string()) for column in columns), lists, confidence]
         writer.write_batch(pa.record_batch(arrays, schema=pa.schema(_FIELDS)))
         # Python's hash has 64 bits and a secret of its own: names that meet by chance are compared in full.
         self.hashes.append(np.fromiter(map(hash, listing.references), np.int64, len(listing.references)))
         self.places.append((self.num_rows, listing.place))
         self.num_rows += len(listing.references)
 
-    def space(self) -> LabelSpace:
-        """Return the labels of all blocks: as they were declared, or else sorted."""
-        return self.spaces[0] if len(self.spaces) == 1 else LabelSpace(names=tuple(sorted(self.codes)))
+    def _codes_of(self, space: LabelSpace) -> Int64[np.ndarray, " l"]:
+        """Return the number on disk of each label of a block, and widen the space by those that it adds.
+
+        Labels keep the order in which they were declared; where blocks list labels of their own, all are sorted.
+        """
+        if space is self.last_space:
+            return self.own_codes
+        known = self.space.names
+        self.own_codes = np.array(
+            [self.codes.setdefault(name, len(self.codes)) for name in space.names], dtype=np.int64
+        )
+        self.last_space = space
+        if space.names[: len(known)] == known:
+            self.space = space
+        elif known[: len(space)] != space.names:
+            self.space = LabelSpace(names=tuple(sorted(self.codes)))
+        return self.own_codes
+
+    def find_pictures(self, path: Path, options: SourceOptions, findings: FindingLog) -> Path:
+        """Return the folder of the pictures, once every row names one of its own and every one has a row.
+
+        Raises:
+            NeedsWholeError: If that is not so, for whatever reason.
+        """
+        root = options.images or find_images(path, Path(self.file), start_there=self.start_there)
+        if findings.has_errors or not root.is_dir():
+            raise NeedsWholeError
+        scan, files, pictures = FolderScan(root), array("q"), array("q")
+        for name in walk_folder(scan):
+            (pictures if is_picture(name) else files).append(hash(name))
+        rows = np.sort(np.concatenate(self.hashes))
+        listed, others = np.sort(np.frombuffer(pictures, np.int64)), np.frombuffer(files, np.int64)
+        is_sound = len(rows) >= len(listed) and not scan.unreadable and not (rows[1:] == rows[:-1]).any()
+        if not is_sound or not np.isin(listed, rows).all() or not np.isin(rows, np.concatenate([listed, others])).all():
+            raise NeedsWholeError
+        return root
 
     def check_names(self, findings: FindingLog) -> None:
         """Report the rows that repeat the name of an earlier row."""

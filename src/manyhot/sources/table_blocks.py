@@ -7,7 +7,7 @@ from pathlib import Path
 from manyhot.sources.columns import ArrowColumn
 from manyhot.sources.delimited import read_delimited
 from manyhot.sources.finding import FindingLog
-from manyhot.sources.format import suffix_of
+from manyhot.sources.format import NeedsWholeError, suffix_of
 from manyhot.sources.json_lines import read_json_lines
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.lists import DEFAULT_DELIMITER, Delimiters, are_json_lists, filled_texts
@@ -25,10 +25,6 @@ TABLE_BLOCKS: dict[str, Callable[[Path, FindingLog], Iterator[Table]]] = {
     ".ndjson": read_json_lines,
 }
 """What reads a table block by block, by the suffix of its file."""
-
-
-class NeedsWholeError(Exception):
-    """Data that only a reading of the whole can understand, or say what is wrong with."""
 
 
 def read_table_blocks(path: Path, options: SourceOptions, findings: FindingLog) -> Iterator[Listing]:

@@ -4,6 +4,8 @@
 # pyright: reportAttributeAccessIssue=false
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,33 +47,71 @@ def read_tencent(path: Path, options: SourceOptions, findings: FindingLog) -> Li
     Labels take their names and parents from the dictionary beside the file; without it they are called by their
     numbers. A label with a confidence is a positive that keeps it; an unlisted label is negative.
     """
-    dictionary = options.hierarchy or options.names or path.parent / DICTIONARY
-    space = None
-    if dictionary.is_file() or dictionary in (options.hierarchy, options.names):
-        space = read_dictionary(dictionary, findings)
-        if space is None:
-            return None
-    else:
-        message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it with names"
-        findings.info("unnamed-labels", message)
-    references: list[str] = []
+    named = _read_names(path, options, findings)
+    if named is None:
+        return None
     reader = Reader(str(path), findings, lambda row: f"line {row + 1}")
+    references: list[str] = []
     found = [_pairs_of(block, len(references), references, reader) for block in read_line_blocks(path, findings)]
     if not references:
         findings.error("empty-data", f"{path}: the file holds no row; it needs at least one sample")
         return None
-    rows = np.concatenate([pairs.row_ids for pairs in found])
-    ids, values = np.concatenate([pairs.ids for pairs in found]), np.concatenate([pairs.values for pairs in found])
-    if space is None:
-        space = numbered_space(int(ids.max()) + 1 if ids.size else 0, f"{path}: the greatest number", findings)
-    if space is None:
-        return None
-    kept = _in_range(rows, ids, values, len(space), reader)
+    pairs = IdValues(
+        np.concatenate([part.row_ids for part in found]),
+        np.concatenate([part.ids for part in found]),
+        np.concatenate([part.values for part in found]),
+        (),
+    )
+    space = named or _numbered(pairs, path, findings)
+    return None if space is None else _listing_of(references, pairs, space, options, reader)
+
+
+def read_tencent_blocks(path: Path, options: SourceOptions, findings: FindingLog) -> Iterator[Listing]:
+    """Yield the rows of such a file some at a time; labels without a dictionary are those up to the greatest so far."""
+    space = named = _read_names(path, options, findings)
+    first_row = 0
+    for block in read_line_blocks(path, findings) if named is not None else ():
+        reader = Reader(str(path), findings, partial(_line, first_row))
+        references: list[str] = []
+        pairs = _pairs_of(block, 0, references, reader)
+        if not named and pairs.ids.size and int(pairs.ids.max()) >= len(space or ()):
+            space = _numbered(pairs, path, findings)
+        if space is None:
+            return
+        yield _listing_of(references, pairs, space, options, reader)
+        first_row += len(references)
+
+
+def _line(first_row: int, row: int) -> str:
+    return f"line {first_row + row + 1}"
+
+
+def _read_names(path: Path, options: SourceOptions, findings: FindingLog) -> LabelSpace | None:
+    """Return the labels of the dictionary, none where there is no dictionary; None with errors."""
+    dictionary = options.hierarchy or options.names or path.parent / DICTIONARY
+    if dictionary.is_file() or dictionary in (options.hierarchy, options.names):
+        return read_dictionary(dictionary, findings)
+    message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it with names"
+    findings.info("unnamed-labels", message)
+    return LabelSpace(names=())
+
+
+def _numbered(pairs: IdValues, path: Path, findings: FindingLog) -> LabelSpace | None:
+    return numbered_space(int(pairs.ids.max()) + 1 if pairs.ids.size else 0, f"{path}: the greatest number", findings)
+
+
+def _listing_of(
+    references: list[str], pairs: IdValues, space: LabelSpace, options: SourceOptions, reader: Reader
+) -> Listing:
+    kept = _in_range(pairs.row_ids, pairs.ids, pairs.values, len(space), reader)
     cells = CellList(
-        num_rows=len(references), row_ids=rows[kept], label_ids=ids[kept], confidence=values[kept].astype(np.float32)
+        num_rows=len(references),
+        row_ids=pairs.row_ids[kept],
+        label_ids=pairs.ids[kept],
+        confidence=pairs.values[kept].astype(np.float32),
     )
     return Listing(
-        file=str(path),
+        file=reader.file,
         references=references,
         place=reader.place,
         labels=sets_of(cells, space, reader, unlisted=options.unlisted),
