@@ -1,11 +1,11 @@
-"""The section `[loss]`: which loss, and its settings. docs/losses.md says which to take."""
+"""What a run minimises: a section for each kind of loss. docs/losses.md says which to take. Loads without torch."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from manyhot.errors import ConfigError
 from manyhot.config.checks import require, require_between, require_weights
+from manyhot.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +14,8 @@ class CellLossConfig:
 
     label_weight: Literal["none", "class-balanced"] | dict[str, float] = "none"
     """Weight of all cells of a label: none (1), class-balanced (falls with the label's positives), or one for each label named."""
-    source_weight: dict[str, float] = field(default_factory=dict[str, float])
-    """Weight of all cells of the samples of a source, for each source named."""
+    source_weight: dict[str, float] | None = None
+    """Weight of all cells of the samples of a source, for each source named; 1 for the others."""
     label_smoothing: float = 0.0
     """s makes targets of 1 - s/2 and s/2."""
     unknown: Literal["ignore", "negative", "selective"] = "ignore"
@@ -31,7 +31,7 @@ class CellLossConfig:
 
     def __post_init__(self) -> None:
         for name in ("label_weight", "source_weight"):
-            weights: str | dict[str, float] = getattr(self, name)
+            weights: str | dict[str, float] | None = getattr(self, name)
             require_weights(f"loss.{name}", weights if isinstance(weights, dict) else {})
         require(0 <= self.label_smoothing < 1, "loss.label_smoothing", self.label_smoothing, "at least 0 and below 1")
         share, rate = self.selective_max_prevalence, self.rejection_rate
@@ -80,14 +80,13 @@ class FocalConfig(CellLossConfig):
     """Name of the loss."""
     gamma: float = 2.0
     """How fast cells that are right lose weight; 0 is binary cross-entropy."""
-    alpha: float | None = 0.25
+    alpha: float = 0.25
     """Weight of positives, negatives weighing 1 - alpha; 0.5 weighs them the same."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_focus("gamma", self.gamma)
-        alpha = self.alpha
-        require(alpha is None or 0 < alpha < 1, "loss.alpha", alpha, "between 0 and 1")
+        require(0 < self.alpha < 1, "loss.alpha", self.alpha, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,6 @@ def read_label_store(path: Path, options: SourceOptions, findings: FindingLog) -
     """
     try:
         store = open_store(path)
-        store.check_samples()
     except StoreError as error:
         findings.error("damaged-store", str(error))
         return None
