@@ -103,6 +103,7 @@ def _read_union(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - t
         if kind not in sections:
             near = did_you_mean(str(kind), tuple(sections))
             raise ConfigError(f"{path}.kind is {_shown(kind)}; it must be one of {', '.join(sections)}{near}")
+        _refuse_other_kinds(sections, kind, value, path)
         return _read_section(sections[kind], value, path)
     for choice in choices:
         origin = get_origin(choice)
@@ -110,6 +111,15 @@ def _read_union(hint: Any, value: object, path: str) -> Any:  # noqa: ANN401 - t
         if holds_members or _fits(choice, origin, value):
             return _read_value(choice, value, path)
     raise ConfigError(f"{path} is {_shown(value)}; it must be {_expected(hint)}{_near_choice(hint, value)}")
+
+
+def _refuse_other_kinds(sections: Mapping[str, Any], kind: str, value: Mapping[str, Any], path: str) -> None:
+    names = {name: {field.name for field in fields(section)} for name, section in sections.items()}
+    for name in value:
+        owners = [other for other in sections if name in names[other]]
+        if owners and kind not in owners:
+            kinds = f'{" or ".join(owners)}, and {path}.kind is "{kind}"'
+            raise ConfigError(f"{path}.{name} is a setting of {kinds}; set {path}.kind, or leave the setting out")
 
 
 def _fits(hint: Any, origin: Any, value: object) -> bool:  # noqa: ANN401 - types are what it compares

@@ -55,6 +55,6 @@ def _parser() -> Parser:
         "--data.pictures false checks the labels alone.",
     )
     parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help="a folder of pictures, a label file or a label store")
-    parser.add_argument("--run", metavar="RUN", type=Path, help="check a run: its bundle, and whether its data changed")
+    parser.add_argument("--run", metavar="RUN", type=Path, help="check a run: its bundle, whether its data changed, and how its training went")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write facts and findings to a file")
     return parser

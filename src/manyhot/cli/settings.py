@@ -68,6 +68,10 @@ def resolve_settings(recipe: Path | None, overrides: Overrides) -> Recipe:
     base = Recipe() if recipe is None else load_recipe(recipe)
     data: dict[str, Any] = _without_none(asdict(base))
     for path, text in overrides.items():
+        if path[1:] == ("kind",) and isinstance(section := data.get(path[0]), dict) and section.get("kind") != text:
+            # Another kind starts from its own defaults: the settings of the old one are not its own.
+            data[path[0]] = {}
+    for path, text in overrides.items():
         _put(data, path, _read(path, text))
     return recipe_from_dict(data)
 
@@ -122,9 +126,12 @@ def _read(path: tuple[str, ...], text: str) -> object:
         hint = _hint_of(hint, name)
     if any(member is str or get_origin(member) is Literal for member in _members(hint)):
         return text
-    if any(get_origin(member) is tuple for member in _members(hint)) and not text.startswith("["):
+    entries = [get_args(member)[0] for member in _members(hint) if get_origin(member) is tuple]
+    if entries and not text.startswith("["):
         # Names that hold a comma are written as in TOML: ["a,b", "c"].
-        return text.split(",")
+        if entries[0] is str:
+            return text.split(",")
+        text = f"[{text}]"
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except ValueError:

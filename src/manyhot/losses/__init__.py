@@ -26,6 +26,7 @@ from manyhot.losses.ranking import (
 )
 from manyhot.losses.rejection import LargeLossRejection
 from manyhot.losses.softmax import SemanticSoftmaxLoss, SoftmaxLoss, levels_of, softmax_loss
+from manyhot.losses.starts import starting_logits
 from manyhot.losses.unknown import SelectiveUnknown, Unknown
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "reduce_cells",
     "reduce_samples",
     "softmax_loss",
+    "starting_logits",
     "two_way_loss",
     "zlpr_loss",
 ]

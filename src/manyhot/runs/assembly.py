@@ -1,4 +1,4 @@
-"""From configuration to objects: here and in `networks`, and nowhere else, settings choose code."""
+"""From configuration to objects: here, in `networks` and in `loss_assembly`, and nowhere else, settings choose code."""
 
 import logging
 import os
@@ -7,21 +7,11 @@ from typing import assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from jaxtyping import Int64
 
-from manyhot.config import (
-    AdamWConfig,
-    BinaryCrossEntropyConfig,
-    LossConfig,
-    OptimiserConfig,
-    Recipe,
-)
+from manyhot.config import AdamWConfig, OptimiserConfig, Recipe
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
-from manyhot.labels import LabelSpace
-from manyhot.labels.statistics import LabelCounts, log_odds
-from manyhot.losses import BCEWithLogitsLoss, pos_weight_from_counts
 from manyhot.sources import Manifest
 from manyhot.training.optimisation import OptimisationSettings
 
@@ -56,39 +46,6 @@ def default_workers() -> int:
     cores = os.cpu_count() or 1
     # Without a GPU the step itself wants the cores.
     return min(cores, MAX_WORKERS) if torch.cuda.is_available() else max(1, cores // 2)
-
-
-def starting_logits(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> Float[Tensor, " l"]:
-    """Return the logit of each label that training starts at: the log-odds of its prevalence, where the loss is lowest."""
-    odds = torch.from_numpy(log_odds(counts)).float()
-    weight = pos_weight(config, counts, space)
-    return odds if weight is None else odds + weight.log()
-
-
-def make_loss(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> BCEWithLogitsLoss:
-    """Return the loss."""
-    match config:
-        case BinaryCrossEntropyConfig():
-            return BCEWithLogitsLoss(pos_weight=pos_weight(config, counts, space))
-        case _:
-            assert_never(config)
-
-
-def pos_weight(config: LossConfig, counts: LabelCounts, space: LabelSpace) -> Float[Tensor, " l"] | None:
-    """Return the weight of each label's positives, or None where they weigh like negatives.
-
-    Raises:
-        LabelError: If the recipe names a label that the data lack.
-    """
-    choice = config.pos_weight
-    if choice == "none":
-        return None
-    if choice == "counts":
-        return pos_weight_from_counts(counts)
-    weights = torch.ones(len(space))
-    for name, weight in choice.items():
-        weights[space.id_of(name)] = weight
-    return weights
 
 
 def optimisation_settings(config: OptimiserConfig, *, steps_per_epoch: int, epochs: int) -> OptimisationSettings:

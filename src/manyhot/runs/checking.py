@@ -106,7 +106,7 @@ def _show(bar: "tqdm[NoReturn]", done: int, total: int) -> None:
 
 
 def check_run(folder: Path) -> CheckReport:
-    """Return what is wrong with a run or a bundle: changed files, changed data, an unfinished training.
+    """Return what is wrong with a run or a bundle: changed files, changed data, an unfinished training, the usual mistakes.
 
     The data are checked too, where they are still in their place.
 
@@ -122,13 +122,22 @@ def check_run(folder: Path) -> CheckReport:
     path = Path(run.recipe.data.path or "")
     if not path.exists():
         message = f"{path}: the data that the run was trained on are not there; put them back to evaluate the run"
-        return CheckReport(
-            findings=(*findings, Finding(name="missing-data", severity="warning", message=message)), facts=None
-        )
+        gone = Finding(name="missing-data", severity="warning", message=message)
+        return CheckReport(findings=(*findings, gone, *_diagnose(run, None)), facts=None)
     reading = read_source(path, source_options(run.recipe.data))
     changed = [] if reading.manifest is None else _check_unchanged(run, path, reading.manifest)
+    diagnosis = _diagnose(run, None if changed else reading.manifest)
     report = _check_reading(path, reading)
-    return replace(report, findings=(*findings, *changed, *report.findings))
+    return replace(report, findings=(*findings, *changed, *diagnosis, *report.findings))
+
+
+def _diagnose(run: "Run", manifest: Manifest | None) -> list[Finding]:
+    from manyhot.runs.diagnosing import diagnose_run
+    from manyhot.runs.splits import load_splits
+
+    if manifest is None:
+        return diagnose_run(run, None, None)
+    return diagnose_run(run, manifest.labels, load_splits(run.folder).splits)
 
 
 def _check_bundle(run: "Run") -> list[Finding]:

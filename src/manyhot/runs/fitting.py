@@ -10,12 +10,14 @@ from lightning.pytorch import Trainer
 
 from manyhot.config import DataConfig, Recipe
 from manyhot.errors import UsageError
+from manyhot.losses import starting_logits
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
 from manyhot.runs import assembly, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
+from manyhot.runs.loss_assembly import make_loss
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
 from manyhot.runs.splits import save_splits
@@ -81,17 +83,18 @@ class Fitting:
 
 def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     recipe, manifest, splits = ground.recipe, ground.manifest, ground.splits
-    space = manifest.labels.space
+    rows = splits.rows("train")
     checkpoint = last_checkpoint(ground.folder)
     model = networks.make_model(recipe, spec)
-    for line in networks.describe_model(model, space.names):
+    for line in networks.describe_model(model, manifest.labels.space.names):
         log.info("%s", line)
+    loss = make_loss(recipe.loss, manifest.labels.take(rows), ground.counts)
     if checkpoint is None:
-        networks.start_model(model, recipe, assembly.starting_logits(recipe.loss, ground.counts, space))
-    train_loader = assembly.training_loader(recipe, manifest, splits.rows("train"))
+        networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
+    train_loader = assembly.training_loader(recipe, manifest, rows)
     module = MultiLabelModule(
         model,
-        assembly.make_loss(recipe.loss, ground.counts, space),
+        loss,
         optimisation=assembly.optimisation_settings(
             recipe.optimiser, steps_per_epoch=len(train_loader), epochs=recipe.training.epochs
         ),

@@ -27,7 +27,8 @@ class EpochRecord:
     Args:
         epoch: Number of the epoch, from 1.
         step: Steps taken since the start.
-        train_loss: Mean loss over the epoch's samples, each in the state of the model when its turn came.
+        train_loss: Mean loss over the epoch's samples, each in the state of the model when its turn came; NaN in the
+            last record of a training that ended because it was not finite.
         val_map_macro: The validation figure; NaN where it is undefined.
         lr: Learning rate of the epoch's last step.
         images_per_s: Training samples a second, over all processes, without validation.
@@ -108,6 +109,22 @@ class History(Callback):
             for logger in trainer.loggers:
                 figures = {"epoch_train_loss": record.train_loss, "lr": record.lr, "images_per_s": record.images_per_s}
                 logger.log_metrics(figures, step=record.step)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write down the epoch in which the loss was no longer finite: it is what the run is asked about afterwards."""
+        del pl_module, exception
+        if self._loss_sum is None or math.isfinite(float(self._loss_sum)) or not trainer.is_global_zero:
+            return
+        record = EpochRecord(
+            epoch=trainer.current_epoch + 1,
+            step=trainer.global_step,
+            train_loss=math.nan,
+            val_map_macro=math.nan,
+            lr=self._lr,
+            images_per_s=0.0,
+            seconds=self._total_s,
+        )
+        write_text(self._folder / FILE_NAME, as_csv([*self.records, record]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the records, and what the current one has so far over all processes."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from manyhot.errors import TrainingError
 from manyhot.labels import LabelSets
-from manyhot.losses import Loss
+from manyhot.losses import EpochAware, Loss
+from manyhot.losses.diagnosis import final_activation
 from manyhot.targets import SparseTargets
 from manyhot.training.distributed import gather_from_all
 from manyhot.training.optimisation import OptimisationSettings, make_optimiser
@@ -70,6 +71,7 @@ class MultiLabelModule(LightningModule):
         self._truth = validation_truth
         self._score = map_macro if score is None else score
         self._collected: list[tuple[np.ndarray, np.ndarray]] = []
+        self._has_looked = False
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser, and the schedule that advances with each step."""
@@ -80,12 +82,40 @@ class MultiLabelModule(LightningModule):
         """Put the model into training mode, whatever was done with it before; a frozen encoder stays as it is."""
         self.model.train()
 
+    def on_train_start(self) -> None:
+        """Tell the loss the epoch: a training that goes on within one does not start it again."""
+        self._tell_epoch()
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the loss the epoch."""
+        self._tell_epoch()
+
+    def _tell_epoch(self) -> None:
+        if isinstance(self.loss, EpochAware):
+            self.loss.start_epoch(self.current_epoch)
+
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Float[Tensor, ""]:
-        """Return the loss of a batch."""
+        """Return the loss of a batch.
+
+        Raises:
+            TrainingError: In the first step, if the model ends in a sigmoid or its like: losses take logits.
+        """
         del batch_idx
-        loss = self.loss(self.model(batch.images), batch.targets)
+        logits = self.model(batch.images)
+        self._look_once(logits)
+        loss = self.loss(logits, batch.targets)
         self.log("train_loss", loss, batch_size=batch.rows.shape[0])
         return loss
+
+    def _look_once(self, logits: Float[Tensor, "n l"]) -> None:
+        if self._has_looked:
+            return
+        self._has_looked = True
+        found = final_activation(logits)
+        if found is not None:
+            raise TrainingError(
+                f"the model ends in {found}, and the loss takes logits (it has its own); take {found} out of the model"
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Forget what an interrupted validation had collected."""

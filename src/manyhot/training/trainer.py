@@ -95,8 +95,9 @@ def create_trainer(
                 *callbacks,
                 signals,
                 Randomness(seed),
-                FiniteLoss(),
+                # Before the guard that ends the training: the history tells in which epoch it was.
                 history,
+                FiniteLoss(),
                 Progress(history),
                 *([] if average is None else [average]),
                 Checkpoints(folder, signals, interval_s=checkpoint_interval_s, patience=patience, average=average),
