@@ -26,8 +26,8 @@ from labels_store import cpu_model, memory, peak_mb
 from manyhot.labels import Csr, Hierarchy, LabelSets, LabelSpace, expand_positives
 from manyhot.labels.building import write_store
 from manyhot.labels.expansion import expand_batches
-from manyhot.labels.link_files import read_dictionary
 from manyhot.labels.storage import StoreBatch, open_store
+from manyhot.sources.tencent_dictionary import read_dictionary
 
 NUM_ROWS, BATCH_ROWS, MEAN_DRAWN = 17_600_000, 250_000, 4
 COMPARED_ROWS, RUNS = 100_000, 5

@@ -9,10 +9,11 @@ from manyhot.errors import LabelError
 from manyhot.labels import Csr, LabelSets, LabelSpace
 from manyhot.labels.expansion import expand_positives
 from manyhot.labels.hierarchy import Hierarchy
-from manyhot.labels.link_files import read_dictionary, read_mapping, write_dictionary, write_mapping
+from manyhot.labels.link_files import read_mapping, write_mapping
 from manyhot.labels.mapped_scores import map_scores
 from manyhot.labels.mapping import LabelMapping
 from manyhot.sources import open_source
+from manyhot.sources.tencent_dictionary import read_dictionary, write_dictionary
 
 WIDE = LabelSpace(names=("cat", "car", "none"))
 NARROW = LabelSpace(names=("tabby", "siamese", "van"))

@@ -13,11 +13,11 @@ import pytest
 
 from manyhot.labels.expansion import count_violations, expand_positives
 from manyhot.labels.hierarchy import Hierarchy
-from manyhot.labels.link_files import read_dictionary
 from manyhot.labels.splitting import split_samples
 from manyhot.labels.storage import open_store
 from manyhot.runs.converting import convert
 from manyhot.sources import Manifest, SourceOptions, open_source, read_source
+from manyhot.sources.tencent_dictionary import read_dictionary
 
 pytestmark = pytest.mark.real_data
 

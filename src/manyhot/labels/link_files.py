@@ -1,21 +1,18 @@
-"""Mappings and hierarchies in files: links as JSON or CSV, and the dictionary of Tencent ML-Images."""
+"""Mappings in files: links as JSON or CSV."""
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from manyhot.errors import LabelError
-from manyhot.files import write_json, write_text
+from manyhot.files import write_json
 from manyhot.labels.csr import Csr
 from manyhot.labels.mapping import LabelMapping
 from manyhot.labels.space import LabelSpace
 
 Side = Literal["coarse", "fine"]
-DICTIONARY_HEADER = "category_index\tcategory_id\tindex_of_parent_category\tcategory name"
 
 
 def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side = "coarse") -> LabelMapping:
@@ -126,70 +123,3 @@ def _pairs_of_csv(path: Path) -> list[tuple[str, object, object]]:
             raise LabelError(f"{path}: line {number}: {len(line)} columns; expected coarse,fine")
         pairs.append((f"line {number}", line[0], line[1]))
     return pairs
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelDictionary:
-    """The labels of Tencent ML-Images with their parents.
-
-    Args:
-        space: The labels; where several share a title, the identifier follows it in brackets.
-        identifiers: The WordNet id of each label.
-        titles: The title of each label, as the file has it.
-    """
-
-    space: LabelSpace
-    identifiers: tuple[str, ...]
-    titles: tuple[str, ...]
-
-
-def read_dictionary(path: Path) -> LabelDictionary:
-    r"""Return the labels of a `dictionary_and_semantic_hierarchy.txt`: index, identifier, parent's index (-1: none), title.
-
-    Raises:
-        LabelError: If a line is not as it should be; the message names file and line.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "dictionary.txt")
-    ...     _ = path.write_text(DICTIONARY_HEADER + chr(10) + "0\tn1\t-1\tthing" + chr(10))
-    ...     print(read_dictionary(path).space.names)
-    ('thing',)
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise LabelError(f"{path}: cannot be read ({error})") from None
-    if lines[0] != DICTIONARY_HEADER:
-        raise LabelError(f"{path}: line 1: expected the header {DICTIONARY_HEADER!r}")
-    rows = [line.split("\t") for line in (lines[1:-1] if not lines[-1] else lines[1:])]
-    parents: list[tuple[int, ...]] = []
-    for index, row in enumerate(rows):
-        if len(row) != 4 or row[0] != str(index):
-            raise LabelError(f"{path}: line {index + 2}: expected {index}, an identifier, a parent and a title")
-        if row[2] != "-1" and not (row[2].isascii() and row[2].isdigit() and int(row[2]) < len(rows)):
-            raise LabelError(f"{path}: line {index + 2}: parent {row[2]!r} is no label's index; write -1 for none")
-        parents.append(() if row[2] == "-1" else (int(row[2]),))
-    titles = tuple(row[3] for row in rows)
-    shared = {title for title, count in Counter(titles).items() if count > 1}
-    names = tuple(f"{row[3]} ({row[1]})" if row[3] in shared else row[3] for row in rows)
-    space = LabelSpace(names=names, parents=tuple(parents))
-    return LabelDictionary(space=space, identifiers=tuple(row[1] for row in rows), titles=titles)
-
-
-def write_dictionary(dictionary: LabelDictionary, path: Path) -> None:
-    """Write a dictionary as it was read, to the letter.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> space = LabelSpace(names=("thing",), parents=((),))
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "dictionary.txt")
-    ...     write_dictionary(LabelDictionary(space=space, identifiers=("n1",), titles=("thing",)), path)
-    ...     print(read_dictionary(path).identifiers)
-    ('n1',)
-    """
-    lines = [DICTIONARY_HEADER]
-    for index, parents in enumerate(dictionary.space.parents or ()):
-        parent = parents[0] if parents else -1
-        lines.append(f"{index}\t{dictionary.identifiers[index]}\t{parent}\t{dictionary.titles[index]}")
-    write_text(path, "\n".join(lines) + "\n")

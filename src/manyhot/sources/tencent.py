@@ -17,17 +17,16 @@ from manyhot.sources.cell_lists import CellList, sets_of
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import suffix_of
 from manyhot.sources.id_values import IdValues, parse_id_values
-from manyhot.sources.label_names import numbered_space, sound_names, told_apart
+from manyhot.sources.label_names import numbered_space
 from manyhot.sources.line_blocks import LineBlock, first_bytes, read_line_blocks
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.text import read_text
+from manyhot.sources.tencent_dictionary import parse_dictionary
 
 DICTIONARY = "dictionary_and_semantic_hierarchy.txt"
 # An address has a letter or a slash: lines of numbers alone are another format's.
 _ROW = re.compile(r"[ \t]*\S*[A-Za-z/]\S*[\t ]+\d+:[\d.eE+-]+([\t ]|$)")
 _LIKE_ROW = re.compile(r"[ \t]*\S+(://|\.jpe?g\b|\.png\b)\S*[\t ]+\S*\d\S*")
-_DICTIONARY_HEADER = "category_index"
 
 
 def is_tencent(path: Path) -> bool:
@@ -90,7 +89,8 @@ def _read_names(path: Path, options: SourceOptions, findings: FindingLog) -> Lab
     """Return the labels of the dictionary, none where there is no dictionary; None with errors."""
     dictionary = options.hierarchy or options.names or path.parent / DICTIONARY
     if dictionary.is_file() or dictionary in (options.hierarchy, options.names):
-        return read_dictionary(dictionary, findings)
+        found = parse_dictionary(dictionary, findings)
+        return None if found is None else found.space
     message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it with names"
     findings.info("unnamed-labels", message)
     return LabelSpace(names=())
@@ -153,60 +153,3 @@ def _in_range(
         message = "a confidence is not above 0 and at most 1; mend it, or leave the label out if it is not there"
         reader.fault(int(rows[position]), "confidence", message, f"{ids[position]}:{values[position]:g}")
     return known & sound
-
-
-def read_dictionary(path: Path, findings: FindingLog) -> LabelSpace | None:
-    """Return the labels of a dictionary with the columns index, id, index of the parent, name; None with errors.
-
-    A parent of -1 is none. A name that stands for several labels gets the label's id behind it.
-    """
-    text = read_text(path, findings)
-    if text is None:
-        return None
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if lines and lines[0][1].startswith(_DICTIONARY_HEADER):
-        lines = lines[1:]
-    keys: list[str] = []
-    names: list[str] = []
-    parents: list[int] = []
-    for row, (number, line) in enumerate(lines):
-        fields = [field.strip() for field in line.rstrip("\r").split("\t")]
-        fault = _entry_fault(fields, row, len(lines))
-        if fault is not None:
-            findings.error("dictionary-entry", f"{path}: {fault[0]}", f"line {number}: {fault[1]}")
-            return None
-        keys.append(fields[1])
-        parents.append(int(fields[2]))
-        names.append(fields[3])
-    sound = sound_names(told_apart(names, keys), path, findings, unit="entry")
-    if sound is None or _has_cycle(parents, list(sound), path, findings):
-        return None
-    return LabelSpace(names=sound, parents=tuple(() if parent < 0 else (parent,) for parent in parents))
-
-
-def _entry_fault(fields: list[str], row: int, num_entries: int) -> tuple[str, str] | None:
-    if len(fields) != 4:
-        return "a line has not the four fields index, id, index of the parent, name, parted by tabs", f"{len(fields)}"
-    if fields[0] != str(row):
-        return "the indices do not count from 0; write the entries in order", f"{quote(fields[0])} instead of {row}"
-    if not re.fullmatch(r"-1|\d{1,9}", fields[2]) or int(fields[2]) >= num_entries or int(fields[2]) == row:
-        return "a parent is no other entry's index, and not -1 for none; mend it", quote(fields[2])
-    return None
-
-
-def _has_cycle(parents: list[int], names: list[str], path: Path, findings: FindingLog) -> bool:
-    done: set[int] = set()
-    for start in range(len(parents)):
-        seen: dict[int, None] = {}
-        label = start
-        while label >= 0 and label not in done:
-            if label in seen:
-                circle = list(seen)[list(seen).index(label) :]
-                shown = " > ".join(quote(names[entry]) for entry in [*circle[:5], label])
-                message = f"{path}: labels are their own ancestors; mend the parent of one"
-                findings.error("cycle", message, shown)
-                return True
-            seen[label] = None
-            label = parents[label]
-        done |= seen.keys()
-    return False
