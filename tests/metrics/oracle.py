@@ -241,3 +241,27 @@ def probability_figures(values, truth, num_labels, kind, least_positives=10):
         "ece_macro": mean(errors),
         "ece_micro": calibration_error([(s, p, y) for _, _, s, p, _, _, y in cells]),
     }
+
+
+def inverse_propensities(positives, samples, a=0.55, b=1.5):
+    scale = (math.log(samples) - 1) * (b + 1) ** a
+    return [1 + scale * (count + b) ** -a for count in positives]
+
+
+def propensity_figures(scores, truth, weights):
+    collected = {}
+    for row in rows(cells_of(scores, truth), len(truth)):
+        heaviest = sorted((weights[j] for _, j, _, y in row if y), reverse=True)
+        if not heaviest:
+            continue
+        found = [weights[j] * y for _, j, _, y in order_of(row)]
+        for k in (1, 3, 5):
+            psp = math.fsum(found[:k]) / math.fsum(heaviest[:k])
+            gain, best = (
+                math.fsum(weight / math.log2(rank + 2) for rank, weight in enumerate(order[:k]))
+                for order in (found, heaviest)
+            )
+            collected.setdefault(f"psp_at_{k}", []).append(psp)
+            collected.setdefault(f"psndcg_at_{k}", []).append(gain / best)
+    names = [f"{name}_at_{k}" for name in ("psp", "psndcg") for k in (1, 3, 5)]
+    return {name: mean(collected.get(name, [])) for name in names}

@@ -2,26 +2,44 @@
 
 from manyhot.metrics.bootstrap import Bootstrap
 from manyhot.metrics.comparing import Difference, compare
-from manyhot.metrics.curves import mean_average_precision
+from manyhot.metrics.curves import (
+    auroc,
+    average_precision,
+    best_f,
+    mean_average_precision,
+    precision_recall,
+    rank_positives,
+    roc,
+)
 from manyhot.metrics.evaluation import evaluate
 from manyhot.metrics.exchange import Ranks
 from manyhot.metrics.figures import Evaluation, Figure, LabelFigures
 from manyhot.metrics.histogram_state import BoundedEvaluation, HistogramState
+from manyhot.metrics.propensity import Propensity
+from manyhot.metrics.ranks import PositiveRanks
 from manyhot.metrics.states import ExactState
 from manyhot.metrics.stores import Spill
 
 __all__ = [
-    "BoundedEvaluation",
     "Bootstrap",
+    "BoundedEvaluation",
     "Difference",
     "Evaluation",
     "ExactState",
     "Figure",
     "HistogramState",
     "LabelFigures",
+    "PositiveRanks",
+    "Propensity",
     "Ranks",
     "Spill",
+    "auroc",
+    "average_precision",
+    "best_f",
     "compare",
     "evaluate",
     "mean_average_precision",
+    "precision_recall",
+    "rank_positives",
+    "roc",
 ]

@@ -23,6 +23,9 @@ class Propensity:
 
     Source: Jain, Prabhu, Varma 2016, section 4. Usual are 0.55 and 1.5; Wikipedia sets take 0.5 and 0.4, Amazon sets 0.6
     and 2.6.
+
+    >>> Propensity(a=0.5, b=0.4)
+    Propensity(a=0.5, b=0.4)
     """
 
     a: float = 0.55

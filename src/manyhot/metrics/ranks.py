@@ -26,6 +26,13 @@ class PositiveRanks:
         cells_above: Known cells of the label with s > the positive's.
         positives_at_or_above: Positives among the former.
         positives_above: Positives among the latter.
+        scores: The positives' scores; None where they were not kept.
+
+    >>> known, counts = np.array([3]), np.array([2, 1])
+    >>> ranks = PositiveRanks(offsets=np.array([0, 2]), known=known, cells_at_or_above=np.array([3, 1]),
+    ...     cells_above=np.array([2, 0]), positives_at_or_above=counts, positives_above=counts - 1)
+    >>> ranks.positives, ranks.label_ids
+    (array([2]), array([0, 0]))
     """
 
     offsets: Int64[np.ndarray, " offsets"]
@@ -34,6 +41,7 @@ class PositiveRanks:
     cells_above: Int64[np.ndarray, " p"]
     positives_at_or_above: Int64[np.ndarray, " p"]
     positives_above: Int64[np.ndarray, " p"]
+    scores: Float[np.ndarray, " p"] | None = None
 
     @property
     def positives(self) -> Int64[np.ndarray, " l"]:
@@ -66,6 +74,7 @@ def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRan
         cells_above=ranks[1],
         positives_at_or_above=ranks[2],
         positives_above=ranks[3],
+        scores=values,
     )
 
 
@@ -87,6 +96,7 @@ def rank_pooled(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks
         cells_above=at_or_above - counts[places, 1],
         positives_at_or_above=len(values) - first,
         positives_above=len(values) - 1 - last,
+        scores=values,
     )
 
 
