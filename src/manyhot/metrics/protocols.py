@@ -189,7 +189,7 @@ def _of_precision(
 
 MANYHOT = Protocol(
     name="manyhot",
-    difference="what is undefined is left out and counted; ties are grouped",
+    difference="the undefined is left out and counted; ties are grouped",
     figures=figures_of_parts,
     decided=lambda part, bands, suffix: figures_of_counts(part.labels, part.samples, bands, suffix),
     columns=lambda columns: columns,
