@@ -107,10 +107,9 @@ def test_evaluating_a_run_on_its_own_validation_split_is_cross_fitted_too(finish
 
 def test_predictions_of_a_run_meet_its_constraints(finished: Run):
     always = DecisionConfig(rule="top-k", k=1)
-    decide_again(finished, always)
     pictures = [finished.folder.parent / "data" / f"{row}.png" for row in range(5)]
-    assert Run(finished.folder).predict(pictures).labels() == [["red"]] * 5
-    decide_again(finished, DecisionConfig())
+    assert finished.decide(always).predict(pictures).labels() == [["red"]] * 5
+    assert Run(finished.folder).decide(DecisionConfig()).bundle.decision.rule == "plug-in"
 
 
 def test_finished_run_takes_another_decision_without_its_model_changing(finished: Run, capsys):
@@ -124,8 +123,17 @@ def test_finished_run_takes_another_decision_without_its_model_changing(finished
     assert "recall at least 0.9" in decision.reasons[0]
     assert again.recipe.decision == DecisionConfig(rule="recall-at-least", recall=0.9, at_most=1)
     assert all((before[name] == tensor).all() for name, tensor in again.bundle.model.state_dict().items())
-    assert "recall at least 0.9" in (finished.folder / "report.html").read_text()
+    report = (finished.folder / "report.html").read_text()
+    assert "recall at least 0.9" in report
+    assert "rule = &quot;recall-at-least&quot;" in report
     capsys.readouterr()
+
+
+def test_decision_that_cannot_be_fitted_changes_nothing(finished: Run):
+    before = (finished.folder / "recipe.toml").read_text()
+    with pytest.raises(LabelError, match="is no group of labels"):
+        finished.decide(DecisionConfig(exclusive={"colour": "exactly-one"}))
+    assert (finished.folder / "recipe.toml").read_text() == before
 
 
 def test_a_bundle_alone_takes_no_other_decision(finished: Run):

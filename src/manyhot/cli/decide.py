@@ -22,8 +22,7 @@ def run(arguments: list[str]) -> int:
     from manyhot.runs.redeciding import decide_again
 
     show_log()
-    decide_again(decided, config)
-    print(render_run(Run(flags.run)))
+    print(render_run(decide_again(decided, config)))
     return 0
 
 

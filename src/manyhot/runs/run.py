@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manyhot.config import Recipe
+from manyhot.config import DecisionConfig, Recipe
 from manyhot.errors import RunError
 from manyhot.recipes import load_recipe
 
@@ -93,3 +93,12 @@ class Run:
 
         listed = [inputs] if isinstance(inputs, str | Path) else inputs
         return predict(self, [Path(item) for item in listed])
+
+    def decide(self, decision: DecisionConfig) -> "Run":
+        """Return this run with another decision, fitted on the logits that it saved: nothing is trained.
+
+        The bundle, the figures and the report in the folder are written anew.
+        """
+        from manyhot.runs.redeciding import decide_again
+
+        return decide_again(self, decision)
