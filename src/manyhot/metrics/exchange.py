@@ -1,7 +1,7 @@
 """How ranks put together what each of them has counted, with the bytes that travel; one process alone exchanges nothing."""
 
 import pickle
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, distributed
 Shared = TypeVar("Shared")
 
 
+@runtime_checkable
 class Exchange(Protocol):
     """What the ranks of an evaluation agree through; every rank makes the same calls in the same order."""
 
