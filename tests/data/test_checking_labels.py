@@ -65,6 +65,7 @@ def test_a_positive_label_with_a_negative_parent_is_named_with_a_sample():
     rows = [["cat", "pet", "animal"], ["cat"], ["cat", "animal"], ["animal"], []]
     manifest = Manifest.from_lists(Path(), [f"{row}.jpg" for row in range(5)], LabelSets.from_names(rows, space))
     finding = by_name(check_labels(manifest))["hierarchy-violation"]
+    assert "(expand, --data.expand ancestors)" in finding.message
     assert (finding.severity, finding.count) == ("warning", 2)
     assert "3 cells in all" in finding.message
     assert finding.examples == (

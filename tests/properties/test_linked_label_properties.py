@@ -18,7 +18,7 @@ from manyhot.labels import (
     expand_positives,
     fold_samples,
 )
-from manyhot.labels.expansion import count_violations
+from manyhot.labels.expansion import count_violations, verified_contradictions
 from manyhot.labels.linking import follow_links
 
 # No deadline: the first example may wait for numba.
@@ -115,6 +115,25 @@ def test_complete_rows_have_no_violation_once_expanded(parents: Parents, matrix:
     assert (
         expanded.positives.contains(NUM_LABELS) >= expand_positives(tree, fewer).positives.contains(NUM_LABELS)
     ).all()
+
+
+@modest
+@given(parents_of_labels(), states)
+def test_expanding_again_changes_the_contradicted_cells_alone(parents: Parents, matrix: np.ndarray):
+    tree = tree_of(parents)
+    unlisted = "unknown" if np.isnan(matrix).any() else "negative"
+    sets = LabelSets.from_lists(
+        [np.flatnonzero(row == 1).tolist() for row in matrix],
+        tree.space,
+        exceptions=[np.flatnonzero(row == 0).tolist() if unlisted == "unknown" else [] for row in matrix],
+        unlisted=unlisted,
+    )
+    once = expand_positives(tree, sets, conflicts="unknown")
+    contradicted = verified_contradictions(tree, sets).contains(NUM_LABELS)
+    assert np.isnan(once.to_multi_hot()[contradicted]).all()
+    again = expand_positives(tree, once, conflicts="unknown").to_multi_hot()
+    np.testing.assert_array_equal(again, np.where(contradicted, 1, once.to_multi_hot()))
+    assert not verified_contradictions(tree, once).size
 
 
 @modest

@@ -38,6 +38,8 @@ class DataConfig:
     """Columns of a 0/1 table that are labels; all without another role, if not given."""
     uncertain: Literal["unknown", "positive", "negative"] | None = None
     """What -1 means in a table of 1, 0 and -1; without it, -1 is an error."""
+    expand: Literal["none", "ancestors"] = "none"
+    """Which labels positives bring with them: "ancestors" adds all that a label is a kind of, as the hierarchy says."""
     pictures: bool = True
     """Look for the pictures; false reads labels alone, for check and convert."""
     max_unpacked_gb: float = 16.0

@@ -112,7 +112,7 @@ def _check_hierarchy(manifest: Manifest) -> Finding | None:
     return finding_about(
         "hierarchy-violation", "warning",
         f"a label is positive where one that it implies is negative ({int(violations.sum()):,} cells in all); list both, "
-        "or let manyhot.labels.expand_positives add what is implied",
+        "or add what is implied (expand, --data.expand ancestors)",
         (_violation(manifest, int(children[link]), int(links.ids[link]), int(violations[link])) for link in worst),
         len(worst),
     )  # fmt: skip

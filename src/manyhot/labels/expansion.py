@@ -14,6 +14,7 @@ from manyhot.labels.linking import (
     common_entries,
     rows_by_source,
     select_entries,
+    without,
 )
 from manyhot.labels.relabelling import follow_positives, is_verified, refine_negatives
 from manyhot.labels.sets import LabelSets
@@ -26,7 +27,8 @@ def expand_positives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Confli
     """Return the sets with every ancestor of a positive cell positive too, whatever it was by not being listed.
 
     An ancestor's confidence is the largest of its descendants'. Memory: the new positives, and one byte for each
-    exception.
+    exception. Expand once: a verified negative that was left unknown is no longer told from cells of which nothing is
+    known, so that expanding again makes it positive; all else stays as it is. `verified_contradictions` lists them.
 
     Args:
         hierarchy: The hierarchy of the sets' labels.
@@ -48,14 +50,35 @@ def expand_positives(hierarchy: Hierarchy, sets: LabelSets, *, conflicts: Confli
     positives, confidence = follow_positives(sets, links, sets.num_labels)
     if sets.exceptions is None:
         return replace(sets, positives=positives, confidence=confidence)
-    contradicted = common_entries(sets.exceptions, positives)
-    verified = select_entries(sets.exceptions, contradicted & is_verified(sets, sets.exceptions))
+    verified = _verified(sets, positives)
     if verified.size:
         _settle(hierarchy, sets, verified, conflicts)
         kept = ~common_entries(positives, verified)
         positives, confidence = select_entries(positives, kept), None if confidence is None else confidence[kept]
-    exceptions = select_entries(sets.exceptions, ~contradicted)
+    exceptions = without(without(sets.exceptions, positives), verified)
     return replace(sets, positives=positives, confidence=confidence, exceptions=exceptions if exceptions.size else None)
+
+
+def verified_contradictions(hierarchy: Hierarchy, sets: LabelSets) -> Csr:
+    """Return for each row the labels that are verified negatives and have a positive descendant.
+
+    >>> from manyhot.labels.space import LabelSpace
+    >>> space = LabelSpace(names=("cat", "animal"), parents=((1,), ()))
+    >>> sets = LabelSets.from_lists([[0], [0]], space, exceptions=[[1], []], unlisted="unknown")
+    >>> verified_contradictions(Hierarchy.of(space), sets).indptr
+    array([0, 1, 1])
+    """
+    hierarchy.check_space(sets.space)
+    sets.check_unread()
+    return _verified(sets, follow_positives(sets, hierarchy.ancestors, sets.num_labels)[0])
+
+
+def _verified(sets: LabelSets, positives: Csr) -> Csr:
+    """Return the verified negatives among cells that are to be positive."""
+    if sets.exceptions is None:
+        return Csr.empty(sets.num_samples)
+    found = common_entries(sets.exceptions, positives)
+    return select_entries(sets.exceptions, found & is_verified(sets, sets.exceptions))
 
 
 def expand_batches(

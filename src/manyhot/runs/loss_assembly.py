@@ -192,7 +192,7 @@ def _semantic_softmax(config: SemanticSoftmaxConfig, labels: LabelSets) -> Seman
     if missing:
         log.warning(
             "warning: %d positives stand without one of their parents, which semantic-softmax does not learn then; "
-            "manyhot.labels.expansion.expand_positives adds them",
+            "data.expand = 'ancestors' adds them",
             missing,
         )
     weight = None if config.level_weight is None else torch.tensor(config.level_weight)

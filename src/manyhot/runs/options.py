@@ -25,6 +25,7 @@ def source_options(config: DataConfig) -> SourceOptions:
         hierarchy=_path(config.hierarchy),
         label_columns=config.label_columns,
         uncertain=config.uncertain,
+        expand=config.expand,
         pictures=config.pictures,
         max_unpacked_gb=config.max_unpacked_gb,
     )

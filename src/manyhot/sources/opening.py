@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from manyhot.errors import SourceError, did_you_mean
+from manyhot.sources.expanding import expand_manifest
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.folder_names import read_folder_names
 from manyhot.sources.formats import find_format
@@ -63,6 +64,8 @@ def read_source(path: Path, options: SourceOptions = _DEFAULTS) -> Reading:
     with limit_unpacking(options.max_unpacked_gb):
         found = _read_format(path, options, findings)
     manifest = _manifest_of(found, path, options, findings) if isinstance(found, Listing) else found
+    if manifest is not None and options.expand == "ancestors":
+        manifest = expand_manifest(manifest, str(path), findings)
     return Reading(manifest=manifest, findings=findings.findings())
 
 

@@ -8,6 +8,7 @@ from manyhot.labels import Unlisted
 from manyhot.sources.unpacking import MAX_UNPACKED_GB
 
 Uncertain = Literal["unknown", "positive", "negative"]
+Expand = Literal["none", "ancestors"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class SourceOptions:
         hierarchy: The file that says which label is a kind of which, for formats that keep it apart.
         label_columns: The columns of a 0/1 table that are labels; all that have no other role where nothing is given.
         uncertain: What -1 means in a table of 1, 0 and -1; without it -1 is an error.
+        expand: `ancestors` makes every label positive that a positive one is a kind of, as the hierarchy says.
         pictures: Whether pictures are looked for. Without, samples keep the names that the source gives them.
         max_unpacked_gb: What one `.gz` file may unpack to, in units of 10^9 bytes.
         trust_pickle: Whether a pickle may be read, which then holds plain containers and NumPy arrays only.
@@ -45,6 +47,7 @@ class SourceOptions:
     hierarchy: Path | None = None
     label_columns: tuple[str, ...] | None = None
     uncertain: Uncertain | None = None
+    expand: Expand = "none"
     pictures: bool = True
     max_unpacked_gb: float = MAX_UNPACKED_GB
     trust_pickle: bool = False

@@ -19,9 +19,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from manyhot.labels import LabelSource, LabelSpace
+from manyhot.labels import Hierarchy, LabelSource, LabelSpace
 from manyhot.labels.arrow_rows import batch_from_arrow
+from manyhot.labels.expansion import expand_batches
 from manyhot.labels.storage import Progress, StoreBatch
+from manyhot.sources.expanding import find_hierarchy
 from manyhot.sources.finding import FindingLog, quote
 from manyhot.sources.format import NeedsWholeError
 from manyhot.sources.formats import find_format
@@ -50,6 +52,7 @@ class StreamedSource:
         source: What their unlisted cells mean.
         num_samples: Number of samples.
         images: The folder that their names start from; None where they name no pictures.
+        hierarchy: By which positives are expanded to their ancestors; None to leave them.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class StreamedSource:
     source: LabelSource
     num_samples: int
     images: Path | None
+    hierarchy: Hierarchy | None
 
     def batches(self) -> Iterator[StoreBatch]:
         """Yield samples and labels in order, some rows at a time."""
@@ -70,7 +74,8 @@ class StreamedSource:
                 columns["labels"] = pa.ListArray.from_arrays(lists.offsets, ids)
                 if columns["confidence"].null_count:
                     del columns["confidence"]
-                yield batch_from_arrow(pa.record_batch(columns), self.space, source=self.source)
+                found = batch_from_arrow(pa.record_batch(columns), self.space, source=self.source)
+                yield from [found] if self.hierarchy is None else expand_batches(self.hierarchy, [found])
 
 
 @contextmanager
@@ -121,6 +126,7 @@ def _settled(rows: "_Waiting", path: Path, options: SourceOptions, findings: Fin
     rows.check_names(findings)
     if not rows.codes and not findings.has_errors:
         findings.error("empty-data", f"{rows.file}: no sample has a label; list the labels of at least one")
+    hierarchy = find_hierarchy(rows.space, str(path), findings) if options.expand == "ancestors" else None
     settle(findings.findings())
     ids = {name: number for number, name in enumerate(rows.space.names)}
     return StreamedSource(
@@ -131,6 +137,7 @@ def _settled(rows: "_Waiting", path: Path, options: SourceOptions, findings: Fin
         source=LabelSource(unlisted=options.unlisted),
         num_samples=rows.num_rows,
         images=images,
+        hierarchy=hierarchy,
     )
 
 
