@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt
@@ -74,6 +74,7 @@ class DistinctKeys:
     slots: Int64[np.ndarray, " p"]
 
 
+@runtime_checkable
 class ColumnBlock(Protocol):
     """This rank's cells of some labels, ready to be counted."""
 
@@ -92,6 +93,7 @@ class ColumnBlock(Protocol):
         ...
 
 
+@runtime_checkable
 class PooledTally(Protocol):
     """What the blocks of all labels add to, for the figures of all cells pooled."""
 
