@@ -8,9 +8,30 @@ A key is a whole number that sorts like its score; key 0 is below all others and
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Int64, UInt16, UInt32
+from jaxtyping import Bool, Int64, UInt, UInt16, UInt32
 
 from manyhot.compiling import compiled
+
+
+@compiled
+@no_type_check
+def turn_bits(
+    bits: UInt[np.ndarray, "n l"], known: Bool[np.ndarray, "n l_or_0"], sign: UInt, keys: UInt[np.ndarray, "l n"]
+) -> None:
+    """Write the keys of scores with these bits, label by label; 0 where a cell is unknown, one key for the two zeros."""
+    masked = known.shape[1] > 0
+    # Squares of 64 cells a side: neither reading nor writing leaves the cache.
+    for first_row in range(0, bits.shape[0], 64):
+        for first_label in range(0, bits.shape[1], 64):
+            for row in range(first_row, min(first_row + 64, bits.shape[0])):
+                for label in range(first_label, min(first_label + 64, bits.shape[1])):
+                    value = bits[row, label]
+                    if masked and not known[row, label]:
+                        keys[label, row] = 0
+                    elif value > sign:
+                        keys[label, row] = ~value
+                    else:
+                        keys[label, row] = value | sign
 
 
 @compiled

@@ -60,7 +60,7 @@ class ScoreStore:
         self.dtype = np.dtype(np.uint32 if precision == "float32" else np.uint16)
         self.num_rows = 0
         self._chunks: list[UInt[np.ndarray, "l k"] | tuple[int, int]] = []
-        self._pending: list[UInt[np.ndarray, "k l"]] = []
+        self._pending: list[UInt[np.ndarray, "l k"]] = []
         self._spill = spill
         self._size = 0
         self._file = None if spill is None else _nameless_file(spill)
@@ -73,12 +73,18 @@ class ScoreStore:
         Raises:
             ScoreError: If the disk is full; the message says where and how much was written.
         """
+        from manyhot.metrics.column_kernels import turn_bits
+
+        keys = np.empty((self.num_labels, len(scores)), dtype=self.dtype)
+        width = np.float32 if self.dtype == np.uint32 else np.float16
+        sign = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
         for rows in truth.row_blocks():
-            keys = encode(scores[rows], self.dtype)
-            known = truth.known_rows(rows)
-            if known.shape[1]:
-                keys[~known] = 0
-            self._pending.append(keys)
+            with np.errstate(over="ignore"):
+                bits = np.ascontiguousarray(scores[rows], dtype=width).view(self.dtype)
+            own = np.empty((self.num_labels, len(bits)), dtype=self.dtype)
+            turn_bits(bits, truth.known_rows(rows), sign, own)
+            keys[:, rows] = own
+        self._pending.append(keys)
         self.num_rows += len(scores)
         if sum(block.nbytes for block in self._pending) >= CHUNK_BYTES:
             self._flush()
@@ -92,7 +98,7 @@ class ScoreStore:
     def _flush(self) -> None:
         if not self._pending:
             return
-        chunk = np.ascontiguousarray(np.concatenate(self._pending).T)
+        chunk = np.concatenate(self._pending, axis=1)
         self._pending = []
         if self._file is None:
             self._chunks.append(chunk)
