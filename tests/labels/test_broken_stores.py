@@ -111,6 +111,10 @@ def flip(name: str, position: int) -> Break:
     return apply
 
 
+def replaced(name: str, old: bytes, new: bytes) -> Break:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes().replace(old, new)) and None
+
+
 def array(name: str, values: object, dtype: str) -> Break:
     def apply(folder: Path) -> None:
         np.save(folder / name, np.array(values, dtype=dtype))
@@ -240,6 +244,7 @@ FOUND_WHEN_OPENED: dict[str, tuple[Break, str]] = {
     "too few ids": (array("ids.npy", [0, 2, 1, 0], "<u2"), r"ids\.npy: .* shape \(4,\)"),
     "no npy file": (text("ids.npy", b"0,2,1,0,1", sealed=True), r"ids\.npy: is no array in npy format"),
     "an empty file": (text("ids.npy", b"", sealed=True), r"ids\.npy: is no array in npy format"),
+    "an open bracket in a header": (replaced("ids.npy", b"}", b" "), r"ids\.npy: is no array in npy format \("),
     "another npy version": (npy_version_two, r"ids\.npy: is of another version of the npy format"),
     "a header that promises more": (
         sealed(cut("ids.npy", 2)),
@@ -249,6 +254,10 @@ FOUND_WHEN_OPENED: dict[str, tuple[Break, str]] = {
     "offsets that end early": (array("indptr.npy", [0, 2, 2, 3, 4], "<i8"), r"indptr\.npy: row offsets run from 0 to 4"),
     "confidence of another type": (array("confidence.npy", [1] * 5, "<f4"), r"confidence\.npy: holds float32"),
     "samples that are no Arrow file": (text("samples.arrow", b"PAR1", sealed=True), r"samples\.arrow: is no Arrow file"),
+    "sources of 272 bits": (
+        replaced("samples.arrow", b"\x06\0\0\0\x10\0\0\0", b"\x06\0\0\0\x10\1\0\0"),
+        r"samples\.arrow: is no Arrow file \(Integers with more than 64 bits",
+    ),
     "empty samples": (text("samples.arrow", b"", sealed=True), r"samples\.arrow: is no Arrow file"),
     "samples with another column": (
         arrow(lambda table: table.rename_columns(["file", "split", "group", "source"])),

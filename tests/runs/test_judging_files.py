@@ -109,12 +109,18 @@ def test_a_split_that_is_not_there_is_told(folder):
         judged(split="val")
 
 
+def open_bracket_in_header():
+    np.save("s.npy", np.zeros((4, 3)))
+    Path("s.npy").write_bytes(Path("s.npy").read_bytes().replace(b"}", b" "))
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
         (lambda: np.save("s.npy", np.zeros(4)), r"holds an array of shape \(4,\)"),
         (lambda: np.save("s.npy", np.zeros((4, 3), dtype=int)), "holds int64, not floating-point scores"),
         (lambda: Path("s.npy").write_bytes(b"\x93NUMPY"), "is no sound .npy file"),
+        (open_bracket_in_header, "is no sound .npy file"),
         (lambda: np.save("s.npy", np.array([[{}]]), allow_pickle=True), "is no sound .npy file"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from manyhot.cli.main import main
-from manyhot.errors import SourceError
+from manyhot.errors import SourceError, StoreError
+from manyhot.labels.building import concatenate_stores
 from manyhot.labels.storage import open_store
 from manyhot.runs.checking import check_data
 from manyhot.runs.converting import convert
@@ -56,6 +57,27 @@ def test_checking_finds_a_flipped_byte_and_counts_nothing(store: Path):
     report = check_data(store)
     assert [(finding.name, finding.severity) for finding in report.findings] == [("damaged-store", "error")]
     assert "ids.npy: was changed or damaged" in report.findings[0].message
+
+
+def leave_the_file(store: Path) -> None:
+    """Let the second reference end far behind the end of `samples.arrow`."""
+    path = store / "samples.arrow"
+    content = path.read_bytes()
+    offsets = np.arange(0, 25, 5, dtype="<i4")
+    assert content.count(offsets.tobytes()) == 1
+    offsets[2] ^= 1 << 30
+    path.write_bytes(content.replace(np.arange(0, 25, 5, dtype="<i4").tobytes(), offsets.tobytes()))
+
+
+def test_references_that_lie_outside_of_the_file_are_an_error_and_never_read(store: Path, tmp_path: Path):
+    leave_the_file(store)
+    with pytest.raises(SourceError, match=r"samples\.arrow: is damaged .*; copy the store again"):
+        open_source(store)
+    with pytest.raises(StoreError, match=r"samples\.arrow: is damaged"):
+        concatenate_stores(tmp_path / "both", [store, store])
+    assert not (tmp_path / "both").exists()
+    with pytest.raises(StoreError, match=r"samples\.arrow: is damaged"):
+        next(open_store(store).blocks())
 
 
 def test_what_is_left_of_a_store_is_named_and_not_read_as_pictures(store: Path):

@@ -1,5 +1,6 @@
 """Flat arrays in `.npy` files: written piece by piece, opened by memory map, and checked against what they should be."""
 
+import tokenize
 from pathlib import Path
 from types import TracebackType
 
@@ -9,6 +10,9 @@ from jaxtyping import Shaped
 from manyhot.errors import StoreError
 
 _VERSION = (1, 0)
+
+NPY_FAULTS = (ValueError, EOFError, SyntaxError, tokenize.TokenError)
+"""What NumPy raises for a damaged `.npy` file: its header is a Python literal, and some damage gets through to the parser."""
 
 
 class NpyWriter:
@@ -72,7 +76,7 @@ def map_npy(path: Path, dtype: "np.dtype[np.generic]", size: int) -> Shaped[np.n
                 raise StoreError(f"{path}: is of another version of the npy format than {_VERSION[0]}.{_VERSION[1]}")
             shape, _, found = np.lib.format.read_array_header_1_0(file)
             start = file.tell()
-    except (ValueError, EOFError) as error:
+    except NPY_FAULTS as error:
         raise StoreError(f"{path}: is no array in npy format ({error})") from None
     if found != dtype or shape != (size,):
         raise StoreError(f"{path}: holds {found} of shape {shape}; expected {dtype} of shape ({size},)")

@@ -10,12 +10,12 @@ from jaxtyping import UInt16
 
 from manyhot.errors import LabelError
 from manyhot.labels import store_files as files
-from manyhot.labels.csr import Csr
+from manyhot.labels.csr import BLOCK_ROWS, Csr
 from manyhot.labels.npy import NpyWriter
 from manyhot.labels.sets import LabelSets
 from manyhot.labels.source import LabelSource
 from manyhot.labels.space import LabelSpace
-from manyhot.labels.storage import BLOCK_ROWS, SAMPLES_SCHEMA, StoreBatch
+from manyhot.labels.storage import SAMPLES_SCHEMA, StoreBatch
 
 _MAX_SOURCES = 1 << 16
 # The least that float16 can hold: a confidence that is rounded to 0 would be none.

@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 from manyhot.errors import LabelError, ScoreError, SourceError, UsageError, did_you_mean
 from manyhot.labels import LabelCounts, LabelSets, LabelSpace, count_cells, with_parents
 from manyhot.labels.aligning import align_sets
+from manyhot.labels.npy import NPY_FAULTS
 from manyhot.metrics.scores import Kind
 from manyhot.runs.judging import Judgeable
 from manyhot.runs.score_files import ScoreFile, read_score_file
@@ -97,7 +98,7 @@ def read_thresholds(text: str, space: LabelSpace) -> Float64[np.ndarray, " l"]:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, EOFError) as error:
+    except (OSError, *NPY_FAULTS) as error:
         raise UsageError(f"--thresholds {path}: cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(found, Mapping):
         raise UsageError(f'--thresholds {path}: write an object of thresholds by label: {{"cat": 0.3, "dog": null}}')

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from manyhot.errors import ScoreError, SourceError, did_you_mean
+from manyhot.labels.npy import NPY_FAULTS
 from manyhot.metrics.scores import Kind
 from manyhot.runs.number_tables import NumberTable, read_number_table
 
@@ -76,7 +77,7 @@ def map_matrix(path: Path) -> Shaped[np.ndarray, "n l"]:
     """
     try:
         mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (OSError, *NPY_FAULTS) as error:
         raise SourceError(f"{path}: is no sound .npy file ({str(error).splitlines()[0]}); write it again") from None
     if mapped.ndim != 2:
         raise SourceError(

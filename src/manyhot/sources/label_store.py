@@ -34,13 +34,13 @@ def read_label_store(path: Path, options: SourceOptions, findings: FindingLog) -
     """
     try:
         store = open_store(path)
+        found = store.find_images()
     except StoreError as error:
         findings.error("damaged-store", str(error))
         return None
     if not store.num_samples:
         findings.error("empty-data", f"{path}: the label store holds no samples; it needs at least one")
         return None
-    found = store.find_images()
     # As seen from the store it starts with the store and leads up again: messages show where it is.
     images = options.images or (None if found is None else Path(os.path.realpath(found)))
     if images is not None and options.pictures and not images.is_dir():
