@@ -193,6 +193,37 @@ def test_replaced_folder_leaves_nothing_beside_it(tmp_path: Path):
     assert names_in(tmp_path) == ["bundle"]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_folder_that_another_process_wrote_meanwhile_is_kept_unless_it_may_be_replaced(tmp_path: Path, overwrite: bool):
+    folder = tmp_path / "bundle"
+
+    def write(new: Path) -> None:
+        write_pair(folder, "1")
+        for name in ("a", "b"):
+            write_text(new / name, "2")
+
+    if overwrite:
+        write_folder_atomically(folder, ["a", "b"], write)
+    else:
+        with pytest.raises(FileExistsError, match="was written by another process meanwhile, and is kept"):
+            write_folder_atomically(folder, ["a", "b"], write, overwrite=False)
+    assert read_pair(folder) == ("22" if overwrite else "11")
+    assert names_in(tmp_path) == ["bundle"]
+
+
+def test_folder_that_appears_at_the_last_moment_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, rename = tmp_path / "bundle", Path.rename
+
+    def rename_late(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        write_pair(folder, "1")
+        return path.rename(target)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    write_pair(folder, "2")
+    assert read_pair(folder) == "22"
+
+
 def test_failed_writing_keeps_the_old_folder(tmp_path: Path):
     write_pair(tmp_path / "bundle", "1")
 

@@ -100,7 +100,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_folder_atomically(folder: Path, names: Collection[str], write: Callable[[Path], None]) -> None:
+def write_folder_atomically(
+    folder: Path, names: Collection[str], write: Callable[[Path], None], *, overwrite: bool = True
+) -> None:
     """Write a flat folder of files so that `current_folder` is the old folder or the new one, whenever we are killed.
 
     On Linux the two change places in one step. Elsewhere the old one steps aside first, and `current_folder` finds it
@@ -110,9 +112,11 @@ def write_folder_atomically(folder: Path, names: Collection[str], write: Callabl
         folder: Absent, empty, or written by an earlier call with the same names; its parent must exist.
         names: The files that `write` makes. Of an older folder these alone are deleted.
         write: Writes the files into the empty folder that it is handed, which stands beside the final one.
+        overwrite: Whether the folder may be replaced; if not, one that another process has written by the time this one
+            is done is kept.
 
     Raises:
-        FileExistsError: If the folder holds anything else: it is not ours to delete.
+        FileExistsError: If the folder holds anything else, which is not ours to delete, or is not to be replaced.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as parent:
@@ -133,7 +137,7 @@ def write_folder_atomically(folder: Path, names: Collection[str], write: Callabl
         for path in temporary.iterdir():
             flush_to_disk(path)
         flush_to_disk(temporary)
-        _put_in_place(temporary, folder, aside, names)
+        _put_in_place(temporary, folder, aside, names, overwrite=overwrite)
     finally:
         # The new folder if something failed, the old one if not: only after the new one has its place.
         remove_files(temporary, names)
@@ -168,13 +172,29 @@ def _refuse_foreign(folder: Path, names: Collection[str]) -> None:
         raise FileExistsError(f"{folder}: holds {foreign[0]!r}, which is not ours to delete; choose another folder")
 
 
-def _put_in_place(new: Path, folder: Path, aside: Path, names: Collection[str]) -> None:
-    if folder.exists() and not _exchange(new, folder):
+def _put_in_place(new: Path, folder: Path, aside: Path, names: Collection[str], *, overwrite: bool) -> None:
+    while not _take_place(new, folder):
+        if not overwrite:
+            raise FileExistsError(f"{folder}: was written by another process meanwhile, and is kept")
+        if _exchange(new, folder):
+            break
         remove_files(aside, names)
         folder.rename(aside)
-    if not folder.exists():
-        new.rename(folder)
     flush_to_disk(folder.parent)
+
+
+def _take_place(new: Path, folder: Path) -> bool:
+    """Rename a folder in one step, and return True, where nothing or an empty folder stands; else return False."""
+    try:
+        new.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        if any(folder.iterdir()):
+            return False
+        folder.rmdir()  # Windows renames to no name that is taken.
+        return _take_place(new, folder)
+    return True
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -80,7 +80,7 @@ def write_store(
         files.write_manifest(new, manifest)
 
     try:
-        write_folder_atomically(folder, files.FILE_NAMES, write)
+        write_folder_atomically(folder, files.FILE_NAMES, write, overwrite=overwrite)
     except FileExistsError as error:
         raise StoreError(str(error)) from None
 

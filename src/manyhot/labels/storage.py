@@ -200,8 +200,7 @@ def _content_faults(store: LabelStore, progress: Progress | None) -> Iterator[st
     except StoreError as error:
         yield str(error)
     except LabelError as error:
-        num_rows = min(BLOCK_ROWS, store.num_samples - start)
-        yield f"{store.folder}: in the {num_rows:,} rows from row {start:,} on: {error}; {MEND}"
+        yield f"{store.folder}: in the block of rows from row {start:,} on: {error}; {MEND}"
 
 
 def _slice(sets: LabelSets, start: int, stop: int) -> LabelSets:
