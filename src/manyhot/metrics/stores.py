@@ -121,7 +121,9 @@ class ScoreStore:
         assert self._file is not None
         size = (labels.stop - labels.start) * width * self.dtype.itemsize
         place = start + labels.start * width * self.dtype.itemsize
-        return np.frombuffer(os.pread(self._file.fileno(), size, place), dtype=self.dtype).reshape(-1, width)
+        return np.frombuffer(os.pread(self._file.fileno(), size, place), dtype=self.dtype).reshape(
+            -1 if width else labels.stop - labels.start, width
+        )
 
 
 def encode(scores: Float[np.ndarray, "*shape"], dtype: np.dtype) -> UInt[np.ndarray, "*shape"]:
