@@ -70,6 +70,7 @@ def test_figures_are_shown_before_they_are_written(run, monkeypatch, capsys, tmp
         (["run", "--train-truth", "t.npy"], "--train-truth goes with --scores FILE"),
         (["run", "--kind", "sigmoid"], "invalid choice: 'sigmoid'"),
         (["run", "--protocol", "voc7"], "--protocol voc7 is not known; did you mean 'voc07'?"),
+        (["run", "--intervals", "--protocol", "asl"], "--intervals are of the protocol manyhot alone, not of asl"),
         (["--intervals", "run"], "'run' is no number of replicates; write RUN first, or --intervals 200"),
     ],
 )

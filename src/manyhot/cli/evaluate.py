@@ -59,6 +59,14 @@ def _check(flags: argparse.Namespace) -> None:
         known = (*PROTOCOLS, ALL)
         near = did_you_mean(flags.protocol, known)
         raise UsageError(f"--protocol {flags.protocol} is not known{near} (there are {', '.join(known)})")
+    if flags.intervals is not None and flags.protocol not in (PROTOCOLS[0], ALL):
+        raise UsageError(
+            f"--intervals are of the protocol {PROTOCOLS[0]} alone, not of {flags.protocol}; leave one out"
+        )
+    _check_inputs(flags)
+
+
+def _check_inputs(flags: argparse.Namespace) -> None:
     if flags.scores is None:
         given = [f"--{name.replace('_', '-')}" for name in OF_FILES if getattr(flags, name) is not None]
         if given:
