@@ -1,12 +1,15 @@
 """Flags, recipe files and `--section.field value` make one recipe, read as strictly as the file."""
 
+import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from manyhot.cli.main import main
 from manyhot.cli.settings import resolve_settings, split_overrides
-from manyhot.config import Recipe
+from manyhot.config import LossConfig, Recipe
+from manyhot.config.losses import AsymmetricConfig, SemanticSoftmaxConfig
 from manyhot.errors import ConfigError, UsageError
 from manyhot.recipes import dump_recipe, recipe_from_dict
 
@@ -86,6 +89,55 @@ def test_a_wrong_setting_names_itself_and_the_mend(arguments: list[str], message
     with pytest.raises(ConfigError, match=r".") as caught:
         resolved(*arguments)
     assert message in str(caught.value)
+
+
+def test_another_kind_starts_from_its_own_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[loss]\npos_weight = "counts"\nlabel_smoothing = 0.1\n')
+    recipe = resolved("--loss.gamma-neg", "2", "--loss.kind", "asymmetric", recipe=path)
+    assert recipe.loss == AsymmetricConfig(gamma_neg=2.0)
+    assert resolved("--loss.kind", "binary-cross-entropy", recipe=path).loss.label_smoothing == 0.1
+
+
+def test_numbers_of_a_list_are_parted_by_commas() -> None:
+    for text in ("1,0.5", "[1, 0.5]"):
+        recipe = resolved("--loss.kind", "semantic-softmax", "--loss.level_weight", text)
+        assert recipe.loss == SemanticSoftmaxConfig(level_weight=(1.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loss.kind", "asymetric"], "did you mean 'asymmetric'?"),
+        (["--loss.gamma_neg", "2"], 'gamma_neg is a setting of asymmetric, and loss.kind is "binary-cross-entropy"'),
+        (
+            ["--loss.kind", "asymmetric", "--loss.gama-neg", "2"],
+            "loss.gama_neg is no setting; did you mean 'gamma_neg'?",
+        ),
+        (
+            ["--loss.kind", "softmax", "--loss.label_smoothing", "0.1"],
+            "is a setting of binary-cross-entropy or soft-margin",
+        ),
+        (["--loss.kind", "focal", "--loss.alpha", "1"], "loss.alpha is 1.0; it must be between 0 and 1"),
+        (["--loss.kind", "two-way", "--loss.positive_temperature", "0"], "it must be above 0 and finite"),
+        (["--loss.kind", "semantic-softmax", "--loss.level_weight", "0,0"], "numbers from 0, not all 0"),
+        (["--loss.unknown", "selektive"], "did you mean 'selective'?"),
+        (["--loss.selective_keep_out", "3"], "belongs to selective, and loss.unknown is 'ignore'"),
+        (["--loss.rejection_start", "3"], "loss.rejection_start is set without loss.rejection_rate"),
+        (["--loss.rejection_rate", "2"], "above 0 and at most 1"),
+        (["--loss.source_weight.web", "-1"], "loss.source_weight.web is -1.0; it must be above 0 and finite"),
+    ],
+)
+def test_a_wrong_setting_of_a_loss_names_itself_and_the_mend(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved(*arguments)
+    assert message in str(caught.value)
+
+
+def test_every_kind_of_loss_survives_the_way_through_a_file() -> None:
+    for kind in get_args(LossConfig):
+        recipe = Recipe(loss=kind())
+        assert recipe_from_dict(tomllib.loads(dump_recipe(recipe))) == recipe
 
 
 def test_a_setting_needs_a_value() -> None:

@@ -1,5 +1,6 @@
 import logging
 import math
+import signal
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -10,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from manyhot.errors import ScoreError, TrainingError
+from manyhot.errors import ScoreError, StoppedError, TrainingError
 from manyhot.labels import LabelSets
 from manyhot.models.classifier import Classifier, freeze_encoder
 from manyhot.models.heads import LinearHead
 from manyhot.models.spec import ModelSpec, Preprocessing
-from manyhot.training.checkpoints import best_checkpoint, load_weights
+from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
 from manyhot.training.module import gather_samples
 from manyhot.training.trainer import create_trainer, fit
 
@@ -187,6 +188,63 @@ def test_weights_that_are_lost_are_never_saved(tiny: ModuleType, tmp_path: Path)
     with pytest.raises(TrainingError, match="no longer finite"):
         train(tiny, tmp_path, epochs=1, module=module)
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_loss_that_ends_a_training_is_in_its_history(tiny: ModuleType, tmp_path: Path) -> None:
+    data = tiny.tiny_data()
+    data.train_dataloader().poisoned = (1, 3)
+    with pytest.raises(TrainingError, match="not a finite number"):
+        train(tiny, tmp_path, data=data)
+    table = columns(tmp_path)
+    assert table["epoch"] == ["1", "2"]
+    assert float(table["train_loss"][0]) > 0
+    assert (table["train_loss"][1], table["val_map_macro"][1]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("end", "name"), [(nn.Sigmoid(), "a sigmoid"), (nn.Softmax(dim=1), "a softmax")], ids=["sigmoid", "softmax"]
+)
+def test_a_model_that_ends_in_an_activation_is_refused_in_the_first_step(
+    tiny: ModuleType, tmp_path: Path, end: nn.Module, name: str
+) -> None:
+    module = tiny.tiny_module()
+    module.model.append(end)
+    with pytest.raises(TrainingError, match=f"the model ends in {name}, and the loss takes logits"):
+        train(tiny, tmp_path, module=module)
+
+
+class Told(nn.Module):
+    """A loss that remembers which epochs it was told, and which steps it took in them."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss, self.epoch, self.steps = loss, -1, []
+
+    def start_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def forward(self, logits: torch.Tensor, targets: Any) -> torch.Tensor:
+        self.steps.append(self.epoch)
+        return self.loss(logits, targets)
+
+
+def test_a_loss_is_told_the_epoch_also_where_a_training_goes_on_within_one(tiny: ModuleType, tmp_path: Path) -> None:
+    module = tiny.tiny_module()
+    module.loss = Told(module.loss)
+    stop_at = {"step": 8}
+
+    def stop(*_: Any) -> None:
+        if module.global_step == stop_at["step"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    module.on_train_batch_end = stop
+    with pytest.raises(StoppedError):
+        train(tiny, tmp_path, module=module)
+    again = tiny.tiny_module()
+    again.loss = Told(again.loss)
+    fit(tiny.tiny_trainer(tmp_path), again, tiny.tiny_data(), checkpoint=last_checkpoint(tmp_path))
+    assert module.loss.steps == [0] * 6 + [1] * 2 or module.loss.steps == [0] * 6 + [1] * 3
+    assert module.loss.steps + again.loss.steps == [0] * 6 + [1] * 6 + [2] * 6
 
 
 def test_a_score_that_refuses_says_so_itself(tiny: ModuleType, tmp_path: Path) -> None:
