@@ -1,7 +1,7 @@
 """A batch as it enters a state of an evaluation: read, checked, judged row by row, and known by its samples' ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Integer, Num, UInt8, UInt64
@@ -16,6 +16,7 @@ from manyhot.metrics.counts import Decide
 from manyhot.metrics.evaluation import bands_of, check_thresholds, decision_of, label_figures
 from manyhot.metrics.figures import Evaluation
 from manyhot.metrics.parts import Parts, figures_of_parts
+from manyhot.metrics.propensity import Propensity
 from manyhot.metrics.protocols import MANYHOT
 from manyhot.metrics.rows import RowPart, count_rows
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
@@ -146,6 +147,9 @@ def read_batch(
     """Return the batch, checked as `evaluate` checks it."""
     known = read_truth(truth)
     check_thresholds(settings.thresholds, known.num_labels)
+    if settings.train_counts is not None:
+        check_train_counts(settings.train_counts, known)
+        known = replace(known, inverse_propensities=Propensity().inverse(settings.train_counts))
     ranked = (read_probs if settings.kind == "probs" else read_scores)(scores, known)
     if isinstance(sample_ids, Tensor):
         sample_ids = sample_ids.cpu().numpy()
@@ -157,6 +161,16 @@ def read_batch(
         ids=None if sample_ids is None else read_sample_ids(sample_ids, known.num_samples),
         preds=None if preds is None else read_preds(preds, known),
     )
+
+
+def check_train_counts(counts: LabelCounts, truth: Truth) -> None:
+    """Check that training counted the labels that are judged.
+
+    Raises:
+        ScoreError: If it counted another number of labels.
+    """
+    if len(counts.positives) != truth.num_labels:
+        raise ScoreError(f"the training counts have {len(counts.positives):,} labels, the truth {truth.num_labels:,}")
 
 
 def evaluation_of_parts(parts: Parts, truth: Truth, settings: Settings) -> Evaluation:
