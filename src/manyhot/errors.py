@@ -23,6 +23,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
+MAX_QUOTED = 120
+"""Letters of a name that a message shows."""
+
 
 class ManyhotError(Exception):
     """The root of all errors that manyhot raises on purpose."""
@@ -103,4 +106,18 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """
     folded = {candidate.casefold(): candidate for candidate in known}
     nearest = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    return f"; did you mean {folded[nearest[0]]!r}?" if nearest else ""
+    return f"; did you mean {quote(folded[nearest[0]])}?" if nearest else ""
+
+
+def quote(value: object) -> str:
+    """Return a name in quotes for a message: on one line, control characters escaped, long names cut.
+
+    What is no text is written as Python does.
+
+    >>> print(quote("N/A"), quote("a" * 500).count("a"), quote(None))
+    'N/A' 120 None
+    """
+    if isinstance(value, str):
+        return repr(value if len(value) <= MAX_QUOTED else f"{value[:MAX_QUOTED]}…")
+    shown = repr(value)
+    return shown if len(shown) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}…"

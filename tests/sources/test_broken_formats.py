@@ -226,7 +226,7 @@ EXTREME: dict[str, Case] = {
     "a value past all floats": ({"t.txt": "1 2 2\n0 0:1e999\n"}, "t.txt", "feature-value", ("line 2",)),
     "text in UTF-16 after the header": ({"t.txt": b"1 2\n" + "0:1\n".encode("utf-16-le")}, "t.txt", "encoding", ("line 2", "NUL")),
     "too few names": ({"t.txt": "1 2\n0:1\n", "names.txt": "a\n"}, "t.txt", "label-names", ("names.txt", "2")),
-    "a gzip cut off": ({"t.txt.gz": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"}, "t.txt.gz", "unknown-format", ("t.txt.gz",)),
+    "a gzip cut off": ({"t.txt.gz": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"}, "t.txt.gz", "unreadable-file", ("t.txt.gz", "cut off", "get it again")),
 }  # fmt: skip
 
 CASES = {**VOC, **YOLO, **DICTIONARIES, **OPEN_IMAGES, **TARS, **MULAN, **EXTREME}

@@ -63,10 +63,10 @@ CASES = [
     broken_csv("a column without a name", ",file,cat\n0,a.jpg,1\n", "label-name", "empty name", "index=False"),
     Broken(claim="no such column", content="file,labels\na.jpg,cat\n", options=SourceOptions(label_column="tags"), name="no-column", says=("'tags'", "columns: 'file', 'labels'", "label_column")),
     # Cells
-    broken_csv("a cell of -1", "file,cat,dog\na.jpg,1,0\nb.jpg,-1,0\n", "uncertain-value", "line 3", "column 'cat'", "uncertain='unknown', 'positive' or 'negative'"),
+    broken_csv("a cell of -1", "file,cat,dog\na.jpg,1,0\nb.jpg,-1,0\n", "uncertain-value", "line 3", "column 'cat'", "(uncertain, --data.uncertain unknown)"),
     broken_csv("a number in a cell", "file,cat\na.jpg,0.7\n", "cell-value", "line 2", "'0.7'", "label_column"),
     broken_csv("an empty label", "file,labels\na.jpg,cat||dog\nb.jpg,cat|\n", "label-name", "line 2", "line 3", "empty name", "mend the name"),
-    broken_csv("another delimiter", 'file,labels\na.jpg,"cat,dog"\nb.jpg,cat\n', "unclear-delimiter", "column 'labels'", "1 rows hold ','", "delimiter=','"),
+    broken_csv("another delimiter", 'file,labels\na.jpg,"cat,dog"\nb.jpg,cat\n', "unclear-delimiter", "column 'labels'", "1 rows hold ','", "--data.delimiter ','"),
     broken_csv("a Python list", "file,labels\na.jpg,\"['cat', 'dog']\"\n", "json-syntax", "line 2", "line 1, column 2", 'write it as ["a", "b"]'),
     broken_csv("no picture named", "file,labels\n,cat\na.jpg,dog\n", "empty-reference", "line 2", "names no picture", "delete the row"),
     broken_csv("a control character", "file,labels\na.jpg,c\x07t\n", "label-name", "line 2", r"c\x07t", "control character"),
@@ -173,7 +173,7 @@ def test_a_file_of_an_unknown_kind_lists_the_known_ones(write):
 
 def test_pictures_in_folders_within_folders_need_a_decision(write):
     line = error_of(write({"animal/dog/1.jpg": b"", "animal/2.jpg": b""}))
-    assert "separator='/'" in line
+    assert "--data.separator /" in line
     assert "folder 'animal/dog'" in line
 
 

@@ -69,4 +69,4 @@ def test_declared_names_give_labels_that_never_occur(write):
 def test_names_that_all_hold_an_underscore_bring_a_hint(write):
     reading = read_source(write({"red_dress/1.jpg": b"", "blue_shoes/2.jpg": b""}))
     assert [(finding.name, finding.severity) for finding in reading.findings] == [("compound-names", "info")]
-    assert "separator='_'" in reading.findings[0].message
+    assert "--data.separator _" in reading.findings[0].message

@@ -129,7 +129,7 @@ def test_chexpert_asks_what_minus_one_means(write):
     options = {value: SourceOptions(uncertain=value, pictures=False) for value in ("unknown", "positive", "negative")}
     assert [dense(open_source(root / "t.csv", each)) for each in options.values()] == [[[1, -1]], [[1, 1]], [[1, 0]]]
     assert open_source(root / "t.csv", options["unknown"]).groups() == ["patient00001"]
-    with pytest.raises(SourceError, match="uncertain='unknown', 'positive' or 'negative'"):
+    with pytest.raises(SourceError, match=r"--data\.uncertain unknown"):
         open_source(root / "t.csv", SourceOptions(pictures=False))
 
 

@@ -6,13 +6,13 @@ from itertools import islice
 
 import numpy as np
 
-from manyhot.errors import LabelError
+from manyhot.errors import LabelError, quote
 from manyhot.labels import Hierarchy, LabelSets, LabelSpace
 from manyhot.labels.cells import rows_that_list, states_of
 from manyhot.labels.expansion import count_violations
 from manyhot.labels.similar_names import similar_names
 from manyhot.labels.statistics import LabelCounts, count_cells
-from manyhot.sources.finding import MAX_EXAMPLES, Finding, Severity, quote
+from manyhot.sources.finding import MAX_EXAMPLES, Finding, Severity
 from manyhot.sources.manifest import Manifest
 
 RARE_POSITIVES = 5

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from manyhot.errors import ImageError
-from manyhot.sources.finding import Finding, FindingLog, quote
+from manyhot.errors import ImageError, quote
+from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import Manifest
 from manyhot.sources.scanning import PICTURE_SUFFIXES
 

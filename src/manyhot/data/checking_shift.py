@@ -7,8 +7,9 @@ from jaxtyping import Int64
 
 from manyhot.data.checking_labels import finding_about
 from manyhot.data.sample_codes import NO_SPLIT, group_ids, split_ids
+from manyhot.errors import quote
 from manyhot.labels.imbalance import LabelShift, label_shift
-from manyhot.sources.finding import Finding, quote
+from manyhot.sources.finding import Finding
 from manyhot.sources.manifest import SPLITS, Manifest
 
 SHIFT_ODDS = 1.5

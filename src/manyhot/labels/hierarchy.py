@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
-from manyhot.errors import LabelError, did_you_mean
+from manyhot.errors import LabelError, did_you_mean, quote
 from manyhot.labels.csr import Csr
 from manyhot.labels.linking import transposed
 from manyhot.labels.space import LabelSpace
@@ -101,7 +101,7 @@ def _parents_first(space: LabelSpace, parents: Sequence[Sequence[int]]) -> list[
             if not missing[child]:
                 order.append(child)
     if len(order) < len(parents):
-        cycle = " → ".join(repr(space.names[label]) for label in _cycle(parents, missing))
+        cycle = " → ".join(quote(space.names[label]) for label in _cycle(parents, missing))
         raise LabelError(f"labels are their own ancestors: {cycle}; take one link out")
     return order
 
@@ -132,15 +132,21 @@ def with_parents(space: LabelSpace, parents: Mapping[str, Iterable[str]]) -> Lab
     found: list[tuple[int, ...]] = [()] * len(space)
     for child, names in parents.items():
         if isinstance(names, str):
-            raise LabelError(f"the parents of {child!r} are the string {names!r}; give a list, like [{names!r}]")
+            raise LabelError(
+                f"the parents of {quote(child)} are the string {quote(names)}; give a list, like [{quote(names)}]"
+            )
         if child not in ids:
-            raise LabelError(f"label {child!r} has parents but is not in the space{did_you_mean(child, space.names)}")
+            raise LabelError(
+                f"label {quote(child)} has parents but is not in the space{did_you_mean(child, space.names)}"
+            )
         listed = list(dict.fromkeys(names))
         for name in listed:
             if name not in ids:
-                raise LabelError(f"label {child!r} names the parent {name!r}, which is no label{_near(name, space)}")
+                raise LabelError(
+                    f"label {quote(child)} names the parent {quote(name)}, which is no label{_near(name, space)}"
+                )
             if name == child:
-                raise LabelError(f"label {child!r} names itself as its parent; take that link out")
+                raise LabelError(f"label {quote(child)} names itself as its parent; take that link out")
         found[ids[child]] = tuple(sorted(ids[name] for name in listed))
     joined = replace(space, parents=tuple(found))
     _parents_first(joined, found)

@@ -3,23 +3,26 @@
 import csv
 import json
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-from manyhot.errors import LabelError
-from manyhot.files import write_json
+from manyhot.errors import LabelError, quote
+from manyhot.files import write_json, write_text
 from manyhot.labels.csr import Csr
 from manyhot.labels.mapping import LabelMapping
 from manyhot.labels.space import LabelSpace
 
 Side = Literal["coarse", "fine"]
+_CSV_HEADER = ["coarse", "fine"]
 
 
 def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side = "coarse") -> LabelMapping:
     """Return the mapping that a `.json` or `.csv` file holds.
 
     JSON is one object of a label of one side for one or a list of labels of the other; a value may be a name or, as a
-    number, an id. A key is a name, or an id where no label has that name. CSV has the header `coarse,fine`.
+    number, an id. A key is a name, or an id where no label has that name. CSV has the header `coarse,fine`, and both
+    are read as keys are.
 
     Args:
         path: The file.
@@ -38,12 +41,13 @@ def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side
     ...     print(read_mapping(path, wide, narrow).links.ids)
     [0]
     """
-    pairs = _pairs_of_csv(path) if path.suffix.lower() == ".csv" else _pairs_of_json(path)
-    order = (coarse, fine) if keys == "coarse" or path.suffix.lower() == ".csv" else (fine, coarse)
+    is_csv = path.suffix.lower() == ".csv"
+    pairs = _pairs_of_csv(path) if is_csv else _pairs_of_json(path)
+    order = (coarse, fine) if keys == "coarse" or is_csv else (fine, coarse)
     rows: list[list[int]] = [[] for _ in range(len(coarse))]
     for where, key, value in pairs:
         try:
-            ids = _id_of(key, order[0], is_key=True), _id_of(value, order[1], is_key=False)
+            ids = _id_of(key, order[0], is_key=True), _id_of(value, order[1], is_key=is_csv)
         except LabelError as error:
             raise LabelError(f"{path}: {where}: {error}") from None
         wide, narrow = ids if order[0] is coarse else ids[::-1]
@@ -52,7 +56,10 @@ def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side
 
 
 def write_mapping(mapping: LabelMapping, path: Path) -> None:
-    """Write a mapping as JSON: for each coarse label with links the names of its fine ones.
+    """Write a mapping by names, as `.csv` or else as JSON: for each coarse label with links its fine ones.
+
+    Raises:
+        LabelError: If the mapping has open labels.
 
     >>> from tempfile import TemporaryDirectory
     >>> wide, narrow = LabelSpace(names=("cat",)), LabelSpace(names=("tabby", "tree"))
@@ -63,25 +70,30 @@ def write_mapping(mapping: LabelMapping, path: Path) -> None:
     """
     if mapping.open_labels:
         name = mapping.coarse.names[mapping.open_labels[0]]
-        raise LabelError(f"coarse label {name!r} holds more than its links say, which a file of links cannot tell")
-    write_json(
-        path,
-        {
-            name: [mapping.fine.names[label] for label in mapping.links.row(row).tolist()]
-            for row, name in enumerate(mapping.coarse.names)
-            if mapping.links.row(row).size
-        },
-    )
+        raise LabelError(f"coarse label {quote(name)} holds more than its links say, which a file of links cannot tell")
+    links = {
+        name: [mapping.fine.names[label] for label in mapping.links.row(row).tolist()]
+        for row, name in enumerate(mapping.coarse.names)
+        if mapping.links.row(row).size
+    }
+    if path.suffix.lower() != ".csv":
+        write_json(path, links)
+        return
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV_HEADER)
+    writer.writerows((name, fine) for name, names in links.items() for fine in names)
+    write_text(path, text.getvalue())
 
 
 def _id_of(label: object, space: LabelSpace, *, is_key: bool) -> int:
     if isinstance(label, str):
-        is_id = is_key and label not in space.names and label.isascii() and label.isdigit()
+        is_id = is_key and label not in space and label.isascii() and label.isdigit()
         if not is_id:
             return space.id_of(label)
         label = int(label)
     if isinstance(label, bool) or not isinstance(label, int):
-        raise LabelError(f"{label!r} is no label; give a name or an id")
+        raise LabelError(f"{quote(label)} is no label; give a name or an id")
     if not 0 <= label < len(space):
         raise LabelError(f"label id {label} is outside the {len(space):,} labels; ids count from 0")
     return label
@@ -92,7 +104,7 @@ def _pairs_of_json(path: Path) -> list[tuple[str, object, object]]:
         found: dict[str, object] = {}
         for key, value in members:
             if key in found:
-                raise LabelError(f"{path}: key {key!r} stands twice; merge its values")
+                raise LabelError(f"{path}: key {quote(key)} stands twice; merge its values")
             found[key] = value
         return found
 
@@ -105,7 +117,7 @@ def _pairs_of_json(path: Path) -> list[tuple[str, object, object]]:
     pairs: list[tuple[str, object, object]] = []
     for key, value in data.items():
         values: list[object] = list(value) if isinstance(value, list) else [value]
-        pairs += [(f"key {key!r}", key, one) for one in values]
+        pairs += [(f"key {quote(key)}", key, one) for one in values]
     return pairs
 
 
@@ -115,7 +127,7 @@ def _pairs_of_csv(path: Path) -> list[tuple[str, object, object]]:
             lines = list(csv.reader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise LabelError(f"{path}: cannot be read as CSV ({error}); mend it there, in UTF-8") from None
-    if not lines or lines[0] != ["coarse", "fine"]:
+    if not lines or lines[0] != _CSV_HEADER:
         raise LabelError(f"{path}: line 1: expected the header coarse,fine")
     pairs: list[tuple[str, object, object]] = []
     for number, line in enumerate(lines[1:], 2):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Num, UInt16
 
-from manyhot.errors import LabelError
+from manyhot.errors import LabelError, quote
 from manyhot.labels.csr import Csr, check_rows, common_cells, narrow_ids, offsets_of
 from manyhot.labels.source import LabelSource, Unlisted
 from manyhot.labels.space import LabelSpace
@@ -295,5 +295,5 @@ def _in_range(ids: Integer[np.ndarray, " n"], end: int) -> bool:
 
 def _names_of(row: Iterable[str]) -> tuple[str, ...]:
     if isinstance(row, str):
-        raise LabelError(f"a row is the string {row!r}, not a list of names; write [{row!r}] for a single label")
+        raise LabelError(f"a row is the string {quote(row)}, not a list of names; write a list for a single label too")
     return tuple(row)

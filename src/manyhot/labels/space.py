@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from manyhot.errors import LabelError, did_you_mean
+from manyhot.errors import LabelError, did_you_mean, quote
 
 MAX_NAME_LENGTH = 1_000
 
@@ -28,8 +28,8 @@ class LabelSpace:
         LabelError: If a name is empty, repeated or unprintable, or a list has the wrong length.
 
     >>> space = LabelSpace(names=("red", "blue", "dress"), groups=("colour", "colour", "type"))
-    >>> len(space), space.id_of("dress"), space.members()
-    (3, 2, {'colour': (0, 1), 'type': (2,)})
+    >>> len(space), space.id_of("dress"), "coat" in space, space.members()
+    (3, 2, False, {'colour': (0, 1), 'type': (2,)})
     """
 
     names: tuple[str, ...]
@@ -38,7 +38,9 @@ class LabelSpace:
 
     def __post_init__(self) -> None:
         if isinstance(self.names, str):
-            raise LabelError(f"names is the string {self.names!r}; give a list of names, like [{self.names!r}]")
+            raise LabelError(
+                f"names is the string {quote(self.names)}; give a list of names, like [{quote(self.names)}]"
+            )
         object.__setattr__(self, "names", tuple(self.names))
         _check_names(self.names)
         if self.groups is not None:
@@ -53,10 +55,15 @@ class LabelSpace:
         for child, parents in enumerate(self.parents or ()):
             for parent in parents:
                 if not 0 <= parent < len(self.names) or parent == child:
-                    raise LabelError(f"label {self.names[child]!r} names parent {parent}, which is no other label's id")
+                    raise LabelError(
+                        f"label {quote(self.names[child])} names parent {parent}, which is no other label's id"
+                    )
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._ids
 
     @cached_property
     def _ids(self) -> Mapping[str, int]:
@@ -78,7 +85,9 @@ class LabelSpace:
         """
         index = self._ids.get(name)
         if index is None:
-            raise LabelError(f"label {name!r} is not among the {len(self):,} labels{did_you_mean(name, self.names)}")
+            raise LabelError(
+                f"label {quote(name)} is not among the {len(self):,} labels{did_you_mean(name, self.names)}"
+            )
         return index
 
     def ids_of(self, names: Iterable[str]) -> list[int]:
@@ -149,10 +158,12 @@ def _check_names(names: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users may hand us numbers
-            raise LabelError(f"label {index} is {name!r}, not a string; quote it to keep it to the letter")
+            raise LabelError(f"label {index} is {quote(name)}, not a string; quote it to keep it to the letter")
         fault = name_fault(name)
         if fault is not None:
             raise LabelError(f"label {index} {fault}")
         if name in seen:
-            raise LabelError(f"label {name!r} stands twice, as id {seen[name]} and as id {index}; names must be unique")
+            raise LabelError(
+                f"label {quote(name)} stands twice, as id {seen[name]} and as id {index}; names must be unique"
+            )
         seen[name] = index

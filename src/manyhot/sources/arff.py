@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from manyhot.errors import quote
 from manyhot.sources.cell_lists import POSITIVE, UNKNOWN, CellList
 from manyhot.sources.features import Features
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Reader
 from manyhot.sources.text import read_text
 

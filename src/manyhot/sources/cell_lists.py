@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from manyhot.errors import quote
 from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace, Unlisted
 from manyhot.labels.csr import narrow_ids, offsets_of
-from manyhot.sources.finding import quote
 from manyhot.sources.listing import Reader
 
 NEGATIVE, POSITIVE, UNKNOWN = 0, 1, 2

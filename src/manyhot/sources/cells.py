@@ -5,10 +5,10 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
+from manyhot.errors import quote
 from manyhot.labels import Csr, LabelSets, LabelSource, LabelSpace
 from manyhot.labels.space import name_fault
 from manyhot.sources.columns import ArrowColumn, Column
-from manyhot.sources.finding import quote
 from manyhot.sources.listing import Reader
 from manyhot.sources.options import Uncertain
 
@@ -71,16 +71,15 @@ def _read_column(
         states[row] = _UNKNOWN if uncertain is None or value not in _UNCERTAIN else _UNCERTAIN_CODES[uncertain]
         if value in _UNCERTAIN:
             if uncertain is None:
-                message = (
-                    "a cell of a 0/1 column is -1; say what it means: uncertain='unknown', 'positive' or 'negative'"
-                )
+                message = "a cell of a 0/1 column is -1; say what it means: unknown, positive or negative "
+                message += "(uncertain, --data.uncertain unknown)"
                 reader.fault(row, "uncertain-value", message, f"column {quote(name)}")
             continue
         # NaN is how numbers say nothing.
         if not isinstance(value, float) or not math.isnan(value):
             found = quote(value) if isinstance(value, str) else repr(value)
             message = "a cell of a 0/1 column is none of 1 (positive), 0 (negative) and empty (unknown); mend it, or "
-            message += "say which column holds labels with label_column"
+            message += "say which column holds labels (label_column, --data.label_column NAME)"
             reader.fault(row, "cell-value", message, f"column {quote(name)} holds {found}")
 
 

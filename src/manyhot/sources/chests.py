@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from manyhot.errors import quote
 from manyhot.sources.columns import ArrowColumn, Column
 from manyhot.sources.delimited import open_delimited
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.line_blocks import first_line
 from manyhot.sources.listing import Listing

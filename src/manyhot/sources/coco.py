@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from manyhot.errors import quote
 from manyhot.labels.space import name_fault
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.gathering import Gathering, declared_of
 from manyhot.sources.listing import SPLIT_NAMES, Listing

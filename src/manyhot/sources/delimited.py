@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from manyhot.errors import quote
 from manyhot.sources.columns import ArrowColumn
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.line_blocks import TextBlock, read_text_blocks
 from manyhot.sources.tables import Table, concatenated

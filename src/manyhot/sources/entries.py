@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from manyhot.sources.finding import quote
+from manyhot.errors import quote
 from manyhot.sources.listing import Reader
 from manyhot.sources.naming import LabelKey, LabelPairs
 from manyhot.sources.strict_json import JsonObject

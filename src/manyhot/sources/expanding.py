@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from manyhot.errors import LabelError
+from manyhot.errors import LabelError, quote
 from manyhot.labels import Hierarchy, LabelSpace
 from manyhot.labels.expansion import expand_positives, verified_contradictions
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.manifest import Manifest
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manyhot.errors import quote
 from manyhot.labels import LabelSpace
 from manyhot.sources.cell_lists import CellList, sets_of
 from manyhot.sources.features import Features
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import stem_of, suffix_of
 from manyhot.sources.id_values import IdValues, parse_id_values, parse_ids
 from manyhot.sources.label_names import find_names, numbered_space, read_numbered_names

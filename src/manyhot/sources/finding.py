@@ -9,7 +9,6 @@ CUTTING = frozenset({"unreadable-file", "unpacked-size", "encoding", "csv-syntax
 """Faults after which the rest of a file is not read."""
 
 MAX_EXAMPLES = 5
-MAX_QUOTED = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +99,6 @@ class FindingLog:
         examples = self._examples.setdefault(key, [])
         if example is not None and len(examples) < MAX_EXAMPLES and _on_one_line(example) not in examples:
             examples.append(_on_one_line(example))
-
-
-def quote(text: str) -> str:
-    """Return the text in quotes for a message: on one line, control characters escaped, long texts cut.
-
-    >>> print(quote("N/A"), quote("a" * 500).count("a"))
-    'N/A' 120
-    """
-    return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")
 
 
 def _on_one_line(text: str) -> str:

@@ -2,13 +2,19 @@
 
 from pathlib import Path, PurePosixPath
 
+from manyhot.errors import quote
 from manyhot.sources.entries import read_entries
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
+from manyhot.sources.format import suffix_of
 from manyhot.sources.listing import SPLIT_NAMES, Listing, Reader
 from manyhot.sources.manifest import Split
+from manyhot.sources.mulan import find_xml
 from manyhot.sources.naming import assemble_labels, read_declared_names
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.scanning import FolderScan, scan_folder
+
+MAX_NAMED = 12
+"""Files of a folder that a message names."""
 
 
 def read_folder_names(path: Path, options: SourceOptions, findings: FindingLog) -> Listing | None:
@@ -54,7 +60,8 @@ def _labels_of(parts: list[str], row: int, separator: str | None, reader: Reader
     if separator == "/":
         return parts
     if len(parts) > 1:
-        message = "pictures lie in folders within folders; move them up, or make each folder a label with separator='/'"
+        message = "pictures lie in folders within folders; move them up, or make each folder a label (separator, "
+        message += "--data.separator /)"
         reader.fault(row, "nested-folder", message)
         return []
     return parts[0].split(separator) if separator else [parts[0]]
@@ -62,7 +69,7 @@ def _labels_of(parts: list[str], row: int, separator: str | None, reader: Reader
 
 def _hint_at_separator(names: set[str], separator: str | None, reader: Reader) -> None:
     if separator is None and len(names) > 1 and all("_" in name for name in names):
-        message = f"{reader.file}: every folder's name is one label; with separator='_' each part of it is one"
+        message = f"{reader.file}: every folder's name is one label; with --data.separator _ (separator) each part of it is one"
         reader.findings.info("compound-names", message, quote(min(names)))
 
 
@@ -76,6 +83,16 @@ def _report_empty_folders(scan: FolderScan, folders: dict[str, tuple[str, ...]],
 
 
 def _hint(path: Path) -> str:
-    suffixes = (".json", ".csv", ".tsv", ".parquet", ".jsonl")
-    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in suffixes)
-    return f", or name the file that holds labels, as in {path / files[0]}" if files else ""
+    """Return which files of a folder may hold labels: the XML files of ARFF sets, or else tables and JSON."""
+    for suffixes in ((".arff",), (".json", ".csv", ".tsv", ".parquet", ".jsonl")):
+        files = sorted(file for file in path.iterdir() if suffix_of(file) in suffixes)
+        named = (
+            sorted({xml.name for file in files if (xml := find_xml(file)) is not None}) if ".arff" in suffixes else []
+        )
+        names = named or [file.name for file in files]
+        if len(names) == 1:
+            return f", or name the file that holds labels, as in {path / names[0]}"
+        if names:
+            shown = ", ".join(map(quote, names[:MAX_NAMED]))
+            return f", or name one of these files: {shown}{', …' if len(names) > MAX_NAMED else ''}"
+    return ""

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from manyhot.errors import did_you_mean
+from manyhot.errors import did_you_mean, quote
 from manyhot.sources.chests import is_chexpert, is_nih, read_chexpert, read_nih
 from manyhot.sources.coco import is_coco, read_coco
 from manyhot.sources.extreme import is_extreme, read_extreme, read_extreme_blocks
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import Format, suffix_of
 from manyhot.sources.hugging_face import is_hugging_face, read_hugging_face
 from manyhot.sources.id_lists import is_id_lists, read_id_lists
 from manyhot.sources.label_store import is_label_store, read_label_store
 from manyhot.sources.labels_json import read_labels_json
+from manyhot.sources.line_blocks import report_if_unreadable
 from manyhot.sources.mulan import is_mulan, read_mulan
 from manyhot.sources.open_images import is_open_images, read_open_images
 from manyhot.sources.pickles import is_pickle, read_pickle
@@ -89,7 +90,7 @@ def find_format(path: Path, name: str | None, findings: FindingLog) -> Format | 
             )
         return named
     found = next((known for known in FORMATS if known.matches(path)), None)
-    if found is None and path.is_file():
+    if found is None and path.is_file() and not report_if_unreadable(path, findings):
         kinds = "; ".join(known.looks_like for known in FORMATS)
         findings.error("unknown-format", f"{path}: its kind is not known; label files are {kinds}")
     return found

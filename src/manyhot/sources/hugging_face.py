@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from manyhot.errors import quote
 from manyhot.sources.class_labels import class_names, report_unnamed
 from manyhot.sources.coco import split_in
 from manyhot.sources.columns import ArrowColumn, Column
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.hugging_face_shards import has_shards, read_shards
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.naming import DeclaredNames, read_declared_names

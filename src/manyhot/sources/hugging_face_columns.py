@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from manyhot.errors import quote
 from manyhot.sources.class_labels import class_names, member
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.label_names import sound_names
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.shard_files import ShardFile
@@ -141,7 +142,8 @@ def _label_column(
         return named[0]
     if usual is None:
         found = f"columns of class labels: {', '.join(map(quote, named))}" if named else _listed(schema)
-        message = f"{file}: no column is called 'labels' ({found}); say which holds the labels with label_column"
+        message = f"{file}: no column is called 'labels' ({found}); say which holds the labels "
+        message += "(label_column, --data.label_column NAME)"
         findings.error("no-label-column", message)
     return usual
 

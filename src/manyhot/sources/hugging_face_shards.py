@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from manyhot.errors import quote
 from manyhot.sources.class_labels import is_numbers, name_numbers, occurring_numbers
 from manyhot.sources.columns import ArrowColumn, Column
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.gathering import declared_of, report_embedded
 from manyhot.sources.hugging_face_columns import FILE_SPLIT, ROW, ShardColumns, describes_features, find_columns
 from manyhot.sources.label_names import find_names, read_numbered_names
@@ -185,7 +186,7 @@ def _names_of(rows: _Rows, columns: ShardColumns, options: SourceOptions, findin
         file = found or file
     if names is not None:
         return _Names(dict(enumerate(names)), declared_of(names, file))
-    message = f"{rows.path}: labels are called by their numbers, for nothing names them; give a file with names"
+    message = f"{rows.path}: labels are called by their numbers, for nothing names them; give a file that names them (names, --data.names FILE)"
     findings.info("unnamed-labels", message)
     numbers = occurring_numbers(rows.array(labels))
     return _Names({number: str(number) for number in numbers}, declared_of([str(number) for number in numbers], file))

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
+from manyhot.errors import quote
 from manyhot.sources.columns import ArrowColumn, Column, arrow_or_list
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.line_blocks import TextBlock, line_ends, read_text_blocks
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.tables import Table, concatenated

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from manyhot.errors import quote
 from manyhot.labels import LabelSpace
 from manyhot.labels.space import name_fault
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.naming import NAMES_FILE
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from manyhot.errors import SourceError, StoreError
+from manyhot.errors import SourceError, StoreError, quote
 from manyhot.labels.storage import LabelStore, Progress, check_store, open_store
 from manyhot.labels.store_files import SAMPLES, is_store
-from manyhot.sources.finding import Finding, FindingLog, quote
+from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import SAMPLES_SCHEMA, Manifest
 from manyhot.sources.options import SourceOptions
 

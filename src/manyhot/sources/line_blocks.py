@@ -56,11 +56,15 @@ def first_bytes(path: Path, size: int = 4096) -> bytes:
     >>> first_bytes(Path("nowhere.txt"))
     b''
     """
+    found = b""
     try:
         with open_binary(path) as file:
-            return file.read(size).removeprefix(_BOM)
+            # A little at a time, so that the beginning of a file that is cut off is not lost.
+            while len(found) < size and (data := file.read1(size - len(found))):
+                found += data
     except (OSError, EOFError, zlib.error):
-        return b""
+        pass
+    return found.removeprefix(_BOM)
 
 
 def first_line(path: Path) -> str:
@@ -136,11 +140,24 @@ def report_unreadable(path: Path, error: Exception, findings: FindingLog) -> Non
     """Report that a file cannot be read, or not to its end."""
     if isinstance(error, UnpackedTooLargeError):
         findings.error("unpacked-size", f"{path}: {error}")
-    elif isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
+    elif isinstance(error, EOFError):
+        findings.error("unreadable-file", f"{path}: the gzip file is cut off; get it again from where it came from")
+    elif isinstance(error, gzip.BadGzipFile | zlib.error):
         findings.error("unreadable-file", f"{path}: no sound gzip file ({error}); write it again")
     else:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         findings.error("unreadable-file", f"{path}: {reason}; check the path and its permissions")
+
+
+def report_if_unreadable(path: Path, findings: FindingLog) -> bool:
+    """Report a file whose first bytes cannot be read, and return whether that is so."""
+    try:
+        with open_binary(path) as file:
+            file.read(4096)
+    except (OSError, EOFError, zlib.error) as error:
+        report_unreadable(path, error, findings)
+        return True
+    return False
 
 
 def _is_sound(data: bytes, number: int, position: int, path: Path, findings: FindingLog) -> bool:

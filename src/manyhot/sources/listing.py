@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from manyhot.errors import quote
 from manyhot.labels import LabelSets
 from manyhot.sources.features import Features
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.manifest import Split
 from manyhot.sources.scanning import FolderScan
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manyhot.errors import quote
 from manyhot.sources.columns import ArrowColumn
 from manyhot.sources.entries import read_entries
-from manyhot.sources.finding import quote
 from manyhot.sources.listing import Reader
 from manyhot.sources.naming import LabelPairs
 from manyhot.sources.strict_json import JsonFaultError, parse_json
@@ -108,5 +108,5 @@ class Delimiters:
             reader.findings.error(
                 "unclear-delimiter",
                 f"{reader.file}: column {quote(name)} holds no '|', but {count:,} rows hold {quote(other)}; say what "
-                f"parts labels: delimiter={quote(other)}, or delimiter='|' if it belongs to the names",
+                f"parts labels (delimiter, --data.delimiter {quote(other)}), or '|' if it belongs to the names",
             )

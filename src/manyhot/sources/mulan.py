@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from manyhot.errors import did_you_mean
+from manyhot.errors import did_you_mean, quote
 from manyhot.labels import LabelSpace
 from manyhot.sources.arff import ArffRows, read_arff
 from manyhot.sources.cell_lists import sets_of
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import stem_of, suffix_of
 from manyhot.sources.label_names import sound_names
 from manyhot.sources.line_blocks import first_bytes
@@ -33,7 +33,7 @@ def read_mulan(path: Path, options: SourceOptions, findings: FindingLog) -> List
     xml = path if path.suffix.lower() == ".xml" else options.names or find_xml(path)
     if xml is None:
         message = f"{path}: no XML file beside it says which attributes are labels; add {base_of(path)}.xml, or give "
-        findings.error("no-names", f"{message}it with names")
+        findings.error("no-names", f"{message}it (names, --data.names FILE)")
         return None
     space = read_labels_xml(xml, findings)
     files = [path] if path != xml else [file for file in _arff_files(path.parent) if find_xml(file) == xml]

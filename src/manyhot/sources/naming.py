@@ -9,11 +9,11 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from manyhot.errors import did_you_mean
+from manyhot.errors import did_you_mean, quote
 from manyhot.labels import LabelSets, LabelSpace, Unlisted
 from manyhot.labels.space import name_fault
 from manyhot.sources.cell_lists import CellList, sets_of
-from manyhot.sources.finding import MAX_EXAMPLES, FindingLog, quote
+from manyhot.sources.finding import MAX_EXAMPLES, FindingLog
 from manyhot.sources.listing import Reader
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.text import read_text

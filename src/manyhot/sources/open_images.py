@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false, reportUnknownParameterType=false
 
 import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64, UInt8
 
+from manyhot.errors import quote
 from manyhot.sources.cell_lists import NEGATIVE, POSITIVE, CellList, sets_of
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
-from manyhot.sources.line_blocks import first_line
+from manyhot.sources.line_blocks import first_line, report_unreadable
 from manyhot.sources.listing import SPLIT_NAMES, Listing, Reader
 from manyhot.sources.open_images_labels import read_open_images_space
 from manyhot.sources.options import SourceOptions
@@ -114,7 +116,10 @@ def _read_file(path: Path, rows: _Rows, findings: FindingLog) -> bool:
             for block in blocks:
                 _collect(block, path, line, rows, findings)
                 line += block.num_rows
-    except (pa.ArrowException, OSError, EOFError, KeyError) as error:
+    except (EOFError, zlib.error) as error:
+        report_unreadable(path, error, findings)
+        return False
+    except (pa.ArrowException, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         findings.error("csv-syntax", f"{path}: cannot be read: {reason}; mend the row, or write the file again")
         return False

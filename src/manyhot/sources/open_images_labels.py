@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from manyhot.errors import quote
 from manyhot.labels import LabelSpace
 from manyhot.labels.space import name_fault
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.label_names import told_apart
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from manyhot.errors import quote
 from manyhot.sources.columns import ArrowColumn
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.tables import Table
 
 BLOCK_ROWS = 1 << 17

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from manyhot.errors import SourceError
+from manyhot.errors import SourceError, quote
 from manyhot.sources.entries import read_entries
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.naming import assemble_labels, read_declared_names
 from manyhot.sources.options import SourceOptions

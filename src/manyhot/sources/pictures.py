@@ -4,7 +4,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.errors import quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Listing
 from manyhot.sources.scanning import FolderScan, is_absolute, normal_form
 

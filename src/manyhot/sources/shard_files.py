@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from manyhot.errors import quote
 from manyhot.sources.class_labels import class_names, member
 from manyhot.sources.coco import split_in
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import SPLIT_NAMES
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.text import read_text

@@ -19,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
+from manyhot.errors import quote
 from manyhot.labels import Hierarchy, LabelSource, LabelSpace
 from manyhot.labels.arrow_rows import batch_from_arrow
 from manyhot.labels.expansion import expand_batches
 from manyhot.labels.storage import Progress, StoreBatch
 from manyhot.sources.expanding import find_hierarchy
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import NeedsWholeError
 from manyhot.sources.formats import find_format
 from manyhot.sources.listing import Listing, Places

@@ -3,7 +3,7 @@
 import json
 from json import JSONDecodeError
 
-from manyhot.sources.finding import quote
+from manyhot.errors import quote
 
 
 class JsonObject(list[tuple[str, object]]):

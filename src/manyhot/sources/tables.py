@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from manyhot.errors import did_you_mean
+from manyhot.errors import did_you_mean, quote
 from manyhot.labels import LabelSets
 from manyhot.sources.cells import read_cells
 from manyhot.sources.columns import ArrowColumn, Column, concat_columns
 from manyhot.sources.entries import read_entries
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Listing, Places, Reader, read_splits
 from manyhot.sources.lists import DEFAULT_DELIMITER, read_list_column, read_text_column
 from manyhot.sources.naming import DeclaredNames, LabelPairs, assemble_labels
@@ -152,8 +152,8 @@ def find_roles(file: str, names: Sequence[str], options: SourceOptions, findings
     if labels is None and not others:
         findings.error(
             "no-label-column",
-            f"{file}: no column holds labels ({_listed(names)}); call one 'labels', say which with label_column, or "
-            "add a 0/1 column a label",
+            f"{file}: no column holds labels ({_listed(names)}); call one 'labels', say which (label_column, "
+            "--data.label_column NAME), or add a 0/1 column a label",
         )
         return None
     unused = others if labels is not None else ()
@@ -177,7 +177,7 @@ def find_reference_column(file: str, names: Sequence[str], given: str | None, fi
         findings.error(
             "no-reference-column",
             f"{file}: no column of the first line names the picture ({_listed(names)}); call one 'file', or say which "
-            f"with reference_column{_separator_hint(names)}",
+            f"(reference_column, --data.reference_column NAME){_separator_hint(names)}",
         )
     return reference
 
@@ -186,7 +186,10 @@ def _has_column(file: str, names: Sequence[str], option: str, given: str | None,
     if given is None or given in names:
         return True
     nearest = did_you_mean(given, names)
-    findings.error("no-column", f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option}{nearest}")
+    findings.error(
+        "no-column",
+        f"{file}: there is no column {quote(given)} ({_listed(names)}); mend {option} (--data.{option}){nearest}",
+    )
     return False
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manyhot.errors import quote
 from manyhot.labels import LabelSpace
 from manyhot.sources.cell_lists import CellList, sets_of
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.id_values import IdValues, parse_id_values
 from manyhot.sources.label_names import numbered_space
@@ -91,7 +92,7 @@ def _read_names(path: Path, options: SourceOptions, findings: FindingLog) -> Lab
     if dictionary.is_file() or dictionary in (options.hierarchy, options.names):
         found = parse_dictionary(dictionary, findings)
         return None if found is None else found.space
-    message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it with names"
+    message = f"{path}: labels are called by their numbers, for there is no {DICTIONARY} beside; give it (names, --data.names FILE)"
     findings.info("unnamed-labels", message)
     return LabelSpace(names=())
 

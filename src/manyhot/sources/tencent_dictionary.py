@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from manyhot.errors import SourceError
+from manyhot.errors import SourceError, quote
 from manyhot.files import write_text
 from manyhot.labels import LabelSpace
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.label_names import sound_names, told_apart
 from manyhot.sources.text import read_text
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from manyhot.errors import quote
 from manyhot.sources.cell_lists import POSITIVE, UNKNOWN
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.gathering import Gathering
 from manyhot.sources.line_blocks import first_bytes
 from manyhot.sources.listing import Listing

@@ -6,7 +6,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.errors import quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.gathering import Gathering, declared_of, report_embedded
 from manyhot.sources.label_names import find_names, read_numbered_names
@@ -57,7 +58,7 @@ def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) ->
     if any(PurePosixPath(reference).suffix for reference in rows.references):
         report_embedded(str(path), findings)
     if names is None and rows.marks(str.isdecimal):
-        message = f"{path}: labels that are numbers are called by them, for nothing names them; give a file with names"
+        message = f"{path}: labels that are numbers are called by them, for nothing names them; give a file that names them (names, --data.names FILE)"
         findings.info("unnamed-labels", message)
     declared = None if names is None or file is None else declared_of(names, file)
     return rows.listing(declared, unlisted=options.unlisted, has_pictures=False)

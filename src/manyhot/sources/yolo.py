@@ -3,7 +3,8 @@
 import re
 from pathlib import Path, PurePosixPath
 
-from manyhot.sources.finding import FindingLog, quote
+from manyhot.errors import quote
+from manyhot.sources.finding import FindingLog
 from manyhot.sources.gathering import Gathering, declared_of
 from manyhot.sources.label_names import read_numbered_names, sound_names
 from manyhot.sources.listing import SPLIT_NAMES, Listing
@@ -98,7 +99,9 @@ def _mark(path: Path, row: int, names: tuple[str, ...], rows: Gathering) -> None
 def _read_names(path: Path, folder: Path, options: SourceOptions, findings: FindingLog) -> tuple[str, ...] | None:
     file = options.names or (path if path.is_file() else _names_file(folder))
     if file is None:
-        message = f"{folder}: no file names the labels; add data.yaml or classes.txt, or give it with names"
+        message = (
+            f"{folder}: no file names the labels; add data.yaml or classes.txt, or give one (names, --data.names FILE)"
+        )
         findings.error("no-names", message)
         return None
     if file.suffix.lower() not in (".yaml", ".yml"):
