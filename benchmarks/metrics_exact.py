@@ -15,9 +15,8 @@ import argparse
 import gc
 import json
 import statistics
-import subprocess
-import sys
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,21 +177,16 @@ def measure_few(runs: int) -> dict[str, object]:
 
 
 def measure_memory(_runs: int) -> dict[str, object]:
-    """Return by how much evaluating raises the peak of a process that already holds scores and truth."""
-    code = (
-        "import gc, re, pathlib, metrics_exact as m; j = m.make_judged(5_000, 11_000, 0.0036); c = m.count_cells(j.truth);"
-        "small = m.make_judged(64, 300, 0.01); m.evaluate(small.logits, small.truth, kind='logits',"
-        " train_counts=m.count_cells(small.truth)); gc.collect();"
-        # 5 sets the peak back to what is there now.
-        "pathlib.Path('/proc/self/clear_refs').write_text('5');"
-        "read = lambda name: int(re.search(name + r':\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1]);"
-        "before = read('VmRSS'); m.evaluate(j.logits, j.truth, kind='logits', train_counts=c); print(before, read('VmHWM'))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, capture_output=True, text=True
-    )
-    before, after = map(int, run.stdout.split())
-    return {"process before, MB": before // 1024, "evaluate needs, MB": (after - before) // 1024}
+    """Return the most that evaluating holds beyond scores and truth, its result included."""
+    judged = make_judged(5_000, 11_000, 0.0036)
+    counts = count_cells(judged.truth)
+    evaluate(judged.logits, judged.truth, kind="logits", train_counts=counts)
+    tracemalloc.start(1)
+    evaluation = evaluate(judged.logits, judged.truth, kind="logits", train_counts=counts)
+    return {
+        "evaluate needs, MB": round(tracemalloc.get_traced_memory()[1] / 1e6, 1),
+        "figures": len(evaluation.figures),
+    }
 
 
 def summary(times: Times, baseline: str) -> dict[str, object]:
