@@ -57,3 +57,8 @@ def test_more_rows_than_fit_and_rows_out_of_range_are_refused():
     with pytest.raises(LabelError, match="row 2 is outside"):
         dense.take([2])
     assert dense.take([1]).tolist() == [[0, 1]]
+
+
+def test_a_negative_capacity_is_refused():
+    with pytest.raises(LabelError, match="the capacity is -1 rows"):
+        DenseRows(LabelSets.from_names([["a"]]), capacity=-1)

@@ -92,3 +92,12 @@ def test_shift_is_the_test_of_two_proportions_on_known_cells():
 def test_parts_need_one_entry_a_sample():
     with pytest.raises(LabelError, match=r"shape \(1,\) for 2 samples"):
         label_shift(LabelSets.from_names([["a"], []]), np.array([0]))
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_pairs_of_a_label_that_is_not_there_are_refused(label: int):
+    together = count_pairs(LabelSets.from_names([["a", "b"]]))
+    with pytest.raises(LabelError, match=f"label id {label} is outside the 2 labels"):
+        together.row(label)
+    with pytest.raises(LabelError, match=f"label id {label} is outside the 2 labels"):
+        together.of(0, label)

@@ -55,3 +55,8 @@ def test_nothing_known_is_no_shift():
 def test_odds_are_compared_with_half_a_cell_added():
     shift = label_shift(LabelSets.from_names([["cat"], [], [], []]), np.array([0, 0, 1, 1]))
     np.testing.assert_allclose(shift.odds_ratio[:, 0], [(1.5 / 1.5) / (0.5 / 2.5), (0.5 / 2.5) / (1.5 / 1.5)])
+
+
+def test_no_samples_shift_nowhere():
+    sets = LabelSets.from_names([], LabelSpace(names=("a",)))
+    assert label_shift(sets, np.zeros(0, dtype=np.int64)).worst() == []

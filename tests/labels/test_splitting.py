@@ -208,3 +208,8 @@ def test_blocks_change_nothing_and_progress_ends_at_the_total(
     assert parts.tolist() == whole.tolist()
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1][0] == told[-1][1]
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(UsageError, match="seed -1 is negative; give a whole number from 0"):
+        split_samples(LabelSets.from_names([["a"]]), (1.0,), seed=-1)

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Integer
 
+from manyhot.errors import LabelError
 from manyhot.labels.csr import Csr
 from manyhot.labels.sets import LabelSets
 
@@ -13,12 +14,18 @@ def states_of(
     """Return the state of each (row, label) cell: 1 positive, 0 negative, NaN unknown.
 
     Raises:
-        LabelError: If a row is out of range.
+        LabelError: If a row or a label is out of range, or there is not one label a row.
 
     >>> states_of(LabelSets.from_names([["cat"], []]), np.array([0, 1]), np.array([0, 0])).tolist()
     [1.0, 0.0]
     """
     taken = sets.take(rows)
+    if labels.shape != (taken.num_samples,):
+        raise LabelError(f"labels have shape {labels.shape} for {taken.num_samples:,} rows; give one label id a row")
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < sets.num_labels:
+        raise LabelError(
+            f"label ids run from {labels.min()} to {labels.max()}; they count from 0 to {sets.num_labels - 1:,}"
+        )
     sources = np.zeros(len(labels), dtype=np.int64) if taken.source_ids is None else taken.source_ids
     known = sets.unlisted_known()[sources, labels]
     if taken.exceptions is not None:

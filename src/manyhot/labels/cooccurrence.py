@@ -35,17 +35,22 @@ class CoOccurrence:
 
     def of(self, first: int, second: int) -> int:
         """Return the rows in which both labels are positive; for a label and itself, the rows in which it is."""
+        self._check(first, second)
         low, high = sorted((first, second))
-        if low < 0 or high >= len(self.space):
-            raise LabelError(f"labels {first} and {second} are not both among the {len(self.space):,} labels")
         return int(self.triangle[int(_start(np.int64(low), len(self.space))) + high - low])
 
     def row(self, label: int) -> Int32[np.ndarray, " l"]:
         """Return the rows in which a label is positive together with each label."""
+        self._check(label)
         lower = np.arange(label)
         before = self.triangle[_start(lower, len(self.space)) + label - lower]
         start = int(_start(np.int64(label), len(self.space)))
         return np.concatenate((before, self.triangle[start : start + len(self.space) - label]))
+
+    def _check(self, *labels: int) -> None:
+        for label in labels:
+            if not 0 <= label < len(self.space):
+                raise LabelError(f"label id {label} is outside the {len(self.space):,} labels; ids count from 0")
 
     def to_dense(self) -> Int32[np.ndarray, "l l"]:
         """Return the whole symmetric matrix, of 4 bytes a cell."""

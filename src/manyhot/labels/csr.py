@@ -230,12 +230,14 @@ def check_rows(rows: Integer[np.ndarray, " k"] | Sequence[int], num_rows: int) -
     """Return row numbers as int64.
 
     Raises:
-        LabelError: If one is out of range, or no whole number.
+        LabelError: If one is out of range, or no whole number, or they are no flat list.
 
     >>> check_rows([2, 0], num_rows=3)
     array([2, 0])
     """
     rows = np.asarray(rows)
+    if rows.ndim != 1:
+        raise LabelError(f"rows have shape {rows.shape}; give a flat list of row numbers")
     if rows.size and rows.dtype.kind not in "iu":
         raise LabelError(f"rows are {rows.dtype}, not whole numbers; np.flatnonzero(mask) gives the rows of a mask")
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < num_rows:

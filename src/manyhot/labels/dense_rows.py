@@ -18,12 +18,17 @@ class DenseRows:
         sets: The labels, of a store or in memory.
         capacity: Most rows at a time.
 
+    Raises:
+        LabelError: If the capacity is negative.
+
     >>> rows = DenseRows(LabelSets.from_names([["cat"], ["dog"], []]), capacity=2)
     >>> rows.take([1, 2]).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
 
     def __init__(self, sets: LabelSets, capacity: int) -> None:
+        if capacity < 0:
+            raise LabelError(f"the capacity is {capacity} rows; give as many as you take at a time")
         self._sets = sets
         self._base = np.where(sets.unlisted_known(), np.float32(0), np.float32(np.nan))
         self._exception = np.array([0 if source.unlisted == "unknown" else np.nan for source in sets.sources])

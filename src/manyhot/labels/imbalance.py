@@ -140,7 +140,9 @@ class LabelShift:
         return self.positives.sum(axis=0) - self.positives, self.known.sum(axis=0) - self.known
 
     def worst(self, k: int = 10) -> list[tuple[str, int, float]]:
-        """Return the labels that shift most, each with the part and its standard errors."""
+        """Return the labels that shift most, each with the part and its standard errors; none without samples."""
+        if not len(self.positives):
+            return []
         z = self.z
         size = np.nan_to_num(np.abs(z), nan=0.0)
         parts = size.argmax(axis=0)

@@ -42,7 +42,7 @@ def split_samples(
         progress: Is told how far it is, in steps that take about the same time each.
 
     Raises:
-        UsageError: If the fractions are not shares of 1.
+        UsageError: If the fractions are not shares of 1, or the seed is negative.
         LabelError: If there is not one group a sample.
 
     Source: rarest label first after Sechidis, Tsoumakas, Vlahavas 2011, with a fixed order and the gain over all
@@ -57,6 +57,8 @@ def split_samples(
     array([0.5, 0.5])
     """
     shares = _check_fractions(fractions)
+    if seed < 0:
+        raise UsageError(f"seed {seed} is negative; give a whole number from 0")
     sets.check_unread()
     units = _single_units(sets) if groups is None else _grouped_units(sets, groups)
     part_of_unit = _assign(units, sets, shares, seed, exact=groups is None, progress=progress)
