@@ -30,13 +30,17 @@ def numbered(num_labels: int) -> LabelSpace:
         ("links.json", '{"cat": ["tabby", 1], "car": "van"}', "coarse"),
         ("links.json", '{"tabby": "cat", "1": 0, "van": [1]}', "fine"),
         ("links.csv", "coarse,fine\ncat,tabby\ncat,siamese\ncar,van\n", "coarse"),
+        ("links.csv", "coarse,fine\n0,0\ncat,1\n1,van\n", "coarse"),
     ],
 )
 def test_links_are_read_from_json_and_csv(tmp_path: Path, name: str, text: str, keys):
     (tmp_path / name).write_text(text, encoding="utf-8")
     mapping = read_mapping(tmp_path / name, WIDE, NARROW, keys=keys)
-    write_mapping(mapping, tmp_path / "again.json")
-    for read in (mapping, read_mapping(tmp_path / "again.json", WIDE, NARROW)):
+    found = [mapping]
+    for again in (tmp_path / "again.json", tmp_path / "again.csv"):
+        write_mapping(mapping, again)
+        found.append(read_mapping(again, WIDE, NARROW))
+    for read in found:
         assert read.links.indptr.tolist() == [0, 2, 3, 3]
         assert read.links.ids.tolist() == [0, 1, 2]
 
@@ -70,6 +74,15 @@ def test_broken_links_are_named(tmp_path: Path, name: str, text: str, message: s
         read_mapping(tmp_path / name, WIDE, NARROW)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_names_that_look_like_ids_or_columns_keep_their_meaning_in_csv(tmp_path: Path):
+    wide, narrow = LabelSpace(names=("1", "a,b")), LabelSpace(names=("0", '"q"', "c\u2028d"))
+    mapping = LabelMapping.from_names(wide, narrow, {"1": ["0"], "a,b": ['"q"', "c\u2028d"]})
+    write_mapping(mapping, tmp_path / "links.csv")
+    again = read_mapping(tmp_path / "links.csv", wide, narrow)
+    assert again.links.indptr.tolist() == mapping.links.indptr.tolist()
+    assert again.links.ids.tolist() == mapping.links.ids.tolist()
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv"])
