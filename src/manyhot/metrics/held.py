@@ -116,7 +116,7 @@ class Held:
             sums.append(-RowSums.of(self._batch(dropped).count_rows(self._settings)))
         return add_rows([part for part in exchange.gather(add_rows(sums) if sums else None) if part is not None])
 
-    def columns(self, labels: slice, dropped: Rows) -> UInt[np.ndarray, "k n"]:
+    def columns(self, labels: slice, dropped: Rows) -> UInt[np.ndarray, "m n"]:
         """Return this rank's keys of some labels, one row a label, 0 for unknown cells and dropped samples."""
         parts = [segment.store.columns(labels) for segment in self._segments]
         keys = np.concatenate([np.empty((labels.stop - labels.start, 0), dtype=self._dtype), *parts], axis=1)
