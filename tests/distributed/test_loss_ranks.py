@@ -14,13 +14,33 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from manyhot.losses import BCEWithLogitsLoss
+from manyhot.losses import (
+    AsymmetricLoss,
+    BCEWithLogitsLoss,
+    Loss,
+    MultiLabelMarginLoss,
+    SemanticSoftmaxLoss,
+    SoftmaxLoss,
+    ZLPRLoss,
+)
 from manyhot.targets import SparseTargets
 
 TIMEOUT_S = 240
 NUM_FEATURES, NUM_LABELS = 3, 5
 ROWS_OF_RANK = (slice(0, 6), slice(6, 9))
 REDUCTIONS = ("mean", "sample_mean", "sum")
+LOSSES: dict[str, Loss] = {
+    **{reduction: BCEWithLogitsLoss(reduction=reduction) for reduction in REDUCTIONS},
+    "asymmetric": AsymmetricLoss(),
+    "asymmetric-source": AsymmetricLoss(source_weight=torch.tensor([2.0]), label_smoothing=0.1),
+    "margin": MultiLabelMarginLoss(),
+    "zlpr": ZLPRLoss(),
+    "softmax": SoftmaxLoss(),
+    "softmax-sample-mean": SoftmaxLoss(reduction="sample_mean"),
+    # On each level other samples have a positive, on the ranks as many more or fewer.
+    "semantic-softmax": SemanticSoftmaxLoss(torch.tensor([0, 0, 1, 1, 2]), torch.tensor([1.0, 2.0, 3.0])),
+    "semantic-softmax-sum": SemanticSoftmaxLoss(torch.tensor([0, 0, 1, 1, 2]), reduction="sum"),
+}
 
 
 def global_batch() -> tuple[Tensor, Tensor]:
@@ -38,7 +58,7 @@ def new_head() -> nn.Linear:
 
 
 def run_rank(folder: Path, rank: int) -> None:
-    """Take a step of DistributedDataParallel on this rank's rows with each reduction and save the results."""
+    """Take a step of DistributedDataParallel on this rank's rows with each loss and save the results."""
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder}/rendezvous",
@@ -50,12 +70,12 @@ def run_rank(folder: Path, rank: int) -> None:
     rows = ROWS_OF_RANK[rank]
     targets = SparseTargets.from_dense(dense[rows])
     results = {}
-    for reduction in REDUCTIONS:
+    for name, loss in LOSSES.items():
         model = DistributedDataParallel(new_head())
-        value = BCEWithLogitsLoss(reduction=reduction)(model(features[rows]), targets)
+        value = loss(model(features[rows]), targets)
         value.backward()
         gradients = [parameter.grad for parameter in model.parameters()]
-        results[reduction] = {"value": value.detach(), "gradients": gradients}
+        results[name] = {"value": value.detach(), "gradients": gradients}
     if rank == 0:
         # Only this rank evaluates: without gradients nothing is exchanged, and so nobody is waited for.
         with torch.no_grad():
@@ -91,13 +111,13 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
 
 
 @pytest.mark.distributed
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_ranks_together_take_the_step_of_one_process(ranks: list[dict], reduction: str):
+@pytest.mark.parametrize("name", LOSSES)
+def test_ranks_together_take_the_step_of_one_process(ranks: list[dict], name: str):
     features, dense = global_batch()
     head = new_head()
-    expected = BCEWithLogitsLoss(reduction=reduction)(head(features), SparseTargets.from_dense(dense))
+    expected = LOSSES[name](head(features), SparseTargets.from_dense(dense))
     expected.backward()
-    results = [rank[reduction] for rank in ranks]
+    results = [rank[name] for rank in ranks]
     torch.testing.assert_close(torch.stack([result["value"] for result in results]).mean(), expected.detach())
     for result in results:
         for gradient, parameter in zip(result["gradients"], head.parameters(), strict=True):

@@ -202,7 +202,8 @@ def _not_falling(losses: Sequence[float]) -> Finding | None:
 
 def _not_moving(figures: Sequence[float]) -> Finding | None:
     defined = [figure for figure in figures if math.isfinite(figure)]
-    if len(defined) < 3 or max(defined) - min(defined) >= 2e-3:
+    # A figure at its ceiling has nowhere to move.
+    if len(defined) < 3 or max(defined) - min(defined) >= 2e-3 or max(defined) > 0.95:
         return None
     return _warning(
         "val-not-moving",
