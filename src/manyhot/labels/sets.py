@@ -295,5 +295,5 @@ def _in_range(ids: Integer[np.ndarray, " n"], end: int) -> bool:
 
 def _names_of(row: Iterable[str]) -> tuple[str, ...]:
     if isinstance(row, str):
-        raise LabelError(f"a row is the string {quote(row)}, not a list of names; write a list for a single label too")
+        raise LabelError(f"a row is the string {quote(row)}, not a list of names; write [{quote(row)}]")
     return tuple(row)

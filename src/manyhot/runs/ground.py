@@ -43,9 +43,18 @@ def new_ground(recipe: Recipe, out: Path | None) -> Ground:
     folder = _free_folder(out, Path(recipe.data.path))
     manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
     if not manifest.has_pictures:
-        raise SourceError(f"{recipe.data.path}: holds labels without pictures, and training needs pictures")
+        raise SourceError(f"{recipe.data.path}: {_missing_pictures(recipe)}")
     splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
     return _ground(assembly.resolve(_absolute_paths(recipe)), manifest, splits, folder)
+
+
+def _missing_pictures(recipe: Recipe) -> str:
+    if not recipe.data.pictures:
+        return "training needs pictures; leave data.pictures = false out"
+    return (
+        "its samples name no picture files, and training needs some: those in tars or shards are not opened, and rows "
+        "and addresses have none; write the pictures into a folder and list them by file name"
+    )
 
 
 def resumed_ground(run: Run, data: str | None = None) -> Ground:

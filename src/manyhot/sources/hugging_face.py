@@ -1,6 +1,5 @@
 """Hugging Face data sets: folders of pictures with `metadata` tables; shards with embedded pictures are beside."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from manyhot.sources.naming import DeclaredNames, read_declared_names
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.strict_json import JsonFaultError, parse_json
 from manyhot.sources.table_files import TABLE_FILES
-from manyhot.sources.tables import LABEL_COLUMNS, Table, read_table
+from manyhot.sources.tables import LABEL_COLUMNS, Table, concatenated, read_table
 from manyhot.sources.text import read_text
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".jsonl", ".csv", ".parquet"))
@@ -55,7 +54,9 @@ def read_hugging_face(path: Path, options: SourceOptions, findings: FindingLog) 
             findings.error("no-reference-column", message)
             return None
         parts.append(_placed(table, file, path))
-    table = joined(str(path) if len(parts) > 1 else parts[0].file, parts)
+    table = concatenated(parts, file=str(path))
+    if table is None:
+        return None
     declared = read_declared_names(path, findings)
     classes = _class_names(path / INFO, findings)
     column = options.label_column or next((name for name in LABEL_COLUMNS if name in table.names), None)
@@ -90,34 +91,6 @@ def _placed(table: Table, file: Path, folder: Path) -> Table:
         return f"{inner}/{file.name}, {own_place(row)}"
 
     return replace(table, names=names, column=column, place=place)
-
-
-def joined(file: str, parts: Sequence[Table]) -> Table:
-    """Return the rows of several tables one after the other; a column that a table lacks is null there."""
-    if len(parts) == 1:
-        return parts[0]
-    starts = [0]
-    for part in parts:
-        starts.append(starts[-1] + part.num_rows)
-
-    def column(name: str) -> Column:
-        values: list[object] = []
-        for part in parts:
-            values += _values(part.column(name)) if name in part.names else [None] * part.num_rows
-        return values
-
-    def place(row: int) -> str:
-        number = next(number for number in range(len(parts)) if row < starts[number + 1])
-        return parts[number].place(row - starts[number])
-
-    return Table(
-        file=file,
-        names=list(dict.fromkeys(name for part in parts for name in part.names)),
-        num_rows=starts[-1],
-        column=column,
-        place=place,
-        faulty=frozenset(start + row for start, part in zip(starts, parts, strict=False) for row in part.faulty),
-    )
 
 
 def _values(column: Column) -> list[object]:

@@ -53,10 +53,14 @@ class Table:
     is_json: bool = False
 
 
-def concatenated(tables: Sequence[Table]) -> Table | None:
-    """Return the rows of tables of one file, one after the other, or None without a table.
+def concatenated(tables: Sequence[Table], *, file: str | None = None) -> Table | None:
+    """Return the rows of several tables, one after the other, or None without a table.
 
     A column that a table lacks is null there.
+
+    Args:
+        tables: The tables: parts of one file, or of several.
+        file: What messages call all of them; as the first, if not given.
     """
     if len(tables) < 2:
         return tables[0] if tables else None
@@ -75,7 +79,7 @@ def concatenated(tables: Sequence[Table]) -> Table | None:
         return tables[number].place(row - starts[number])
 
     return Table(
-        file=tables[0].file,
+        file=file or tables[0].file,
         names=list(dict.fromkeys(name for table in tables for name in table.names)),
         num_rows=starts[-1],
         column=column,
