@@ -27,6 +27,7 @@ FILE_NAME = "splits.parquet"
 _SPLIT_BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
 
 _TRAIN = SPLITS.index("train")
+_GROUP_ROWS = 1 << 18
 _STAT_ROWS, _STAT_THREADS = 4096, 16
 # Fewer are done before a bar could be read.
 _SHOWN_FILES = 200_000
@@ -85,8 +86,18 @@ def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Spli
 
 def _codes_of(names: pa.ChunkedArray) -> UInt8[np.ndarray, " n"]:
     """Return the split of each sample as a number; one that names none is in train."""
-    found = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(SPLITS)))
-    return pc.fill_null(found, _TRAIN).to_numpy().astype(np.uint8)
+    options = pc.SetLookupOptions(pa.array(SPLITS))
+    codes = np.empty(len(names), dtype=np.uint8)
+    start = 0
+    for chunk in names.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            of_word = pc.call_function("index_in", [chunk.dictionary], options)
+            found = of_word.take(chunk.indices)
+        else:
+            found = pc.call_function("index_in", [chunk], options)
+        codes[start : start + len(chunk)] = pc.fill_null(found, _TRAIN).to_numpy()
+        start += len(chunk)
+    return codes
 
 
 def _carve(
@@ -141,12 +152,21 @@ def _origin(missing: list[str], seed: int) -> str:
 def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
     """Write `splits.parquet` into a run folder: reference, split and size in bytes of every sample."""
     references = manifest.samples["reference"]
-    names = pa.DictionaryArray.from_arrays(pa.array(splits.codes.astype(np.int8)), pa.array(SPLITS)).cast(pa.string())
     sizes = sizes_of(manifest.root, references) if manifest.has_pictures else np.full(manifest.num_samples, -1)
-    table = pa.table({"reference": references, "split": names, "size_bytes": pa.array(sizes)})
     metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin, "root": str(manifest.root.resolve())}
-    table = table.replace_schema_metadata(metadata)
-    write_atomically(folder / FILE_NAME, lambda path: pq.write_table(table, path))
+    schema = pa.schema([("reference", pa.string()), ("split", pa.string()), ("size_bytes", pa.int64())], metadata)
+
+    def write(path: Path) -> None:
+        with pq.ParquetWriter(path, schema) as writer:
+            # At least once, so that no samples are a file too.
+            for start in range(0, max(len(references), 1), _GROUP_ROWS):
+                rows = slice(start, start + _GROUP_ROWS)
+                codes = pa.array(splits.codes[rows].astype(np.int8))
+                names = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
+                columns = [references.slice(start, _GROUP_ROWS), names, pa.array(sizes[rows])]
+                writer.write_table(pa.table(columns, schema=schema))
+
+    write_atomically(folder / FILE_NAME, write)
 
 
 def sizes_of(root: Path, references: pa.ChunkedArray) -> Int64[np.ndarray, " k"]:
@@ -210,7 +230,8 @@ def load_splits(folder: Path) -> SavedSplits:
     """
     path = folder / FILE_NAME
     try:
-        table = pq.read_table(path)
+        # Splits as numbers, not three words for every sample; one block at a time, or all of the file waits in memory.
+        table = pq.read_table(path, read_dictionary=["split"], use_threads=False, pre_buffer=False)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         names, references, sizes = (table.column(name) for name in ("split", "reference", "size_bytes"))
         splits = Splits(codes=_codes_of(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
