@@ -54,7 +54,14 @@ def _parser() -> Parser:
         epilog="Data are read with --data.FIELD VALUE, as in training: --data.separator _. Every picture is opened; "
         "--data.pictures false checks the labels alone.",
     )
-    parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help="a folder of pictures, a label file or a label store")
-    parser.add_argument("--run", metavar="RUN", type=Path, help="check a run: its bundle, whether its data changed, and how its training went")
+    parser.add_argument(
+        "data", metavar="DATA", type=Path, nargs="?", help="a folder of pictures, a label file or a label store"
+    )
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        type=Path,
+        help="check a run: its bundle, whether its data changed, and how its training went",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write facts and findings to a file")
     return parser
