@@ -135,3 +135,8 @@ def test_logits_on_another_device_are_refused_with_the_mend():
     targets = SparseTargets.from_lists([[0]], num_labels=2)
     with pytest.raises(TargetError, match=r"logits are on meta, targets on cpu; call targets.to\(logits.device\)"):
         targets.check_matches(torch.zeros(1, 2, device="meta"))
+
+
+def test_ids_that_are_padded_as_torch_pads_them_are_refused():
+    with pytest.raises(TargetError, match=r"row 1 holds -1, with which .* pads its ids; leave it out"):
+        SparseTargets.from_lists([[0, 3], [2, -1]], num_labels=4)

@@ -75,12 +75,13 @@ class SparseTargets:
 
         Raises:
             LabelError: If an id is out of range.
-            TargetError: If the rows are 0s and 1s, one a label: a dense matrix, in which no id can be read.
+            TargetError: If the rows are 0s and 1s, one a label: a dense matrix, in which no id can be read; or padded by -1.
 
         >>> SparseTargets.from_lists([[2, 0], []], num_labels=3).label_ids
         tensor([0, 2], dtype=torch.int32)
         """
         _refuse_multi_hot(rows, num_labels)
+        _refuse_padding(rows)
         csr = Csr.from_lists(rows)
         csr.check(num_labels, "targets")
         return SparseTargets(
@@ -228,6 +229,14 @@ def _refuse_multi_hot(rows: list[list[int]], num_labels: int) -> None:
         raise TargetError(
             "these rows are multi-hot, 0s and 1s with one entry a label, where label ids are expected; "
             "use SparseTargets.from_dense(torch.tensor(rows))"
+        )
+
+
+def _refuse_padding(rows: list[list[int]]) -> None:
+    padded = next((index for index, row in enumerate(rows) if -1 in row), None)
+    if padded is not None:
+        raise TargetError(
+            f"row {padded} holds -1, with which torch.nn.MultiLabelMarginLoss pads its ids; leave it out, rows may differ in length"
         )
 
 

@@ -1,7 +1,8 @@
 """Binary cross-entropy of all cells in one pass forward and one back: nothing is kept but the logits themselves.
 
-Beside torch's own dense loss at 256 × 11,000 it takes 0.6 of the time and a third of the memory; below about 50,000 cells
-the call costs more than the work, a tenth of a millisecond.
+Beside torch's own dense loss at 256 × 11,000 it takes three quarters of the time and half of the memory. Below 32,768 cells
+calls cost more than the work in them, and another way with fewer of them is taken: at 64 × 80 both ways lose to torch, which
+is given a dense target, by less than a tenth of a millisecond.
 """
 
 from typing import Any
