@@ -25,7 +25,13 @@ from manyhot.losses.ranking import (
     zlpr_loss,
 )
 from manyhot.losses.rejection import LargeLossRejection
-from manyhot.losses.softmax import SemanticSoftmaxLoss, SoftmaxLoss, levels_of, softmax_loss
+from manyhot.losses.softmax import (
+    SemanticSoftmaxLoss,
+    SoftmaxLoss,
+    levels_of,
+    semantic_softmax_loss,
+    softmax_loss,
+)
 from manyhot.losses.starts import starting_logits
 from manyhot.losses.unknown import SelectiveUnknown, Unknown
 
@@ -62,6 +68,7 @@ __all__ = [
     "pos_weight_from_counts",
     "reduce_cells",
     "reduce_samples",
+    "semantic_softmax_loss",
     "softmax_loss",
     "starting_logits",
     "two_way_loss",

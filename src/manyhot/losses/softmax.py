@@ -111,25 +111,46 @@ class SemanticSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Float[Tensor, "n l"], targets: Targets) -> Float[Tensor, ""]:
         """Return the loss of a batch."""
-        targets = as_targets(targets)
-        if self.levels.shape != (targets.num_labels,):
-            raise TargetError(
-                f"there are levels of {len(self.levels):,} labels for {targets.num_labels:,}; give one each"
-            )
-        losses, positives = _by_level(read_batch(logits, targets), targets, self.levels, len(self.level_weight))
-        # One mean for each level: (samples, levels) to (levels).
-        reached = positives > 0
-        sums = (losses / positives.clamp(min=1)).sum(dim=0) * num_ranks()
-        if self.reduction == "sum":
-            return (sums * self.level_weight.to(sums.dtype)).sum()
-        counts = over_ranks(reached.sum(dim=0))
-        weight = self.level_weight.to(sums.dtype) * (counts > 0)
-        total = weight.sum()
-        return (weight * sums / counts.clamp(min=1)).sum() / torch.where(total > 0, total, 1)
+        return semantic_softmax_loss(
+            logits, targets, levels=self.levels, level_weight=self.level_weight, reduction=self.reduction
+        )
 
     def extra_repr(self) -> str:
         """Return the settings for `repr`."""
         return f"levels={len(self.level_weight)}, reduction={self.reduction!r}"
+
+
+def semantic_softmax_loss(
+    logits: Float[Tensor, "n l"],
+    targets: Targets,
+    *,
+    levels: Int64[Tensor, " l"],
+    level_weight: Float[Tensor, " k"],
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""]:
+    """Return the semantic softmax loss of a batch: see `SemanticSoftmaxLoss`.
+
+    Raises:
+        TargetError: If there is not one level a label.
+
+    >>> levels = torch.tensor([0, 1, 1])
+    >>> semantic_softmax_loss(torch.zeros(1, 3), torch.tensor([[1, 1, 0]]), levels=levels, level_weight=torch.ones(2))
+    tensor(0.3466)
+    """
+    check_reduction(reduction, SEMANTIC_REDUCTIONS)
+    targets = as_targets(targets)
+    if levels.shape != (targets.num_labels,):
+        raise TargetError(f"there are levels of {len(levels):,} labels for {targets.num_labels:,}; give one each")
+    losses, positives = _by_level(read_batch(logits, targets), targets, levels, len(level_weight))
+    # One mean for each level: (samples, levels) to (levels).
+    sums = (losses / positives.clamp(min=1)).sum(dim=0) * num_ranks()
+    weight = level_weight.to(sums.dtype)
+    if reduction == "sum":
+        return (sums * weight).sum()
+    counts = over_ranks((positives > 0).sum(dim=0))
+    weight = weight * (counts > 0)
+    total = weight.sum()
+    return (weight * sums / counts.clamp(min=1)).sum() / torch.where(total > 0, total, 1)
 
 
 def levels_of(hierarchy: Hierarchy) -> Int64[Tensor, " l"]:
