@@ -126,6 +126,18 @@ def test_small_tables_of_buckets_rank_as_large_ones(crowded, monkeypatch):
             assert getattr(found, name).tolist() == getattr(expected, name).tolist(), (buckets, name)
 
 
+def test_cells_beside_the_edge_of_a_bucket_are_counted_right(as_sets):
+    # So many positives that a bucket is hardly wider than the distance of two float32 scores.
+    generator = np.random.default_rng(0)
+    truth = (generator.random((300_000, 2)) < 0.5).astype(np.float32)
+    scores = (5 * generator.normal(size=truth.shape) + truth).astype(np.float32)
+    found, cells = ranks.rank_pooled(scores, read_truth(as_sets(truth))), np.sort(scores, axis=None)
+    at_or_above = len(cells) - np.searchsorted(cells, found.scores, side="left")
+    above = len(cells) - np.searchsorted(cells, found.scores, side="right")
+    assert np.array_equal(found.cells_at_or_above, at_or_above)
+    assert np.array_equal(found.cells_above, above)
+
+
 def test_narrow_blocks_of_columns_rank_alike(crowded, monkeypatch):
     logits, sets = crowded
     expected = rank_positives(logits, sets)

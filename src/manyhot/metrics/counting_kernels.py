@@ -161,9 +161,11 @@ def write_buckets(
     buckets: UInt32[np.ndarray, " c"],
 ) -> None:
     """Write the bucket of each cell: a higher bucket holds higher scores only; NaN goes to the lowest."""
+    # Called from Python, float32 comes as float64, and cells beside an edge would be rounded otherwise than the marks.
+    lowest, per_unit = cells.dtype.type(low), cells.dtype.type(scale)
     top = np.float32(num_buckets - 1)
     for index in range(len(cells)):
-        bucket = np.float32((cells[index] - low) * scale)
+        bucket = np.float32((cells[index] - lowest) * per_unit)
         bucket = bucket if bucket > np.float32(0) else np.float32(0)
         bucket = bucket if bucket < top else top
         buckets[index] = np.int32(bucket)
