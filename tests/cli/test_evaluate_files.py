@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from manyhot.cli.evaluate import MAPPED_SCORES
 from manyhot.cli.main import main
 from manyhot.labels import LabelSets, LabelSpace
+from manyhot.labels.mapped_scores import MappedScore
 from manyhot.metrics import Evaluation, evaluate
 from manyhot.runs.writing import PredictedRows, write_predictions
 
@@ -157,3 +160,25 @@ def test_a_log_is_silent_where_everything_has_a_name(desk, caplog):
     caplog.set_level(logging.INFO, logger="manyhot")
     measured(["--scores", "scores.parquet", "--truth", "truth.parquet", "--kind", "logits"])
     assert "order" not in caplog.text
+
+
+def test_coarser_labels_are_judged_by_links(desk, capsys):
+    Path("truth.csv").write_text("image,labels\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(17)))
+    Path("links.json").write_text('{"a": [0, 1], "b": 2}')
+    flags = ["--scores", "scores.npy", "--truth", "truth.csv", "--kind", "logits", "--mapping", "links.json"]
+    found = measured([*flags, "--mapped-score", "mean-softmax"])
+    logits = desk[0].astype(np.float64)
+    exponentials = np.exp(logits)
+    means = np.stack([exponentials[:, :2].mean(axis=1), exponentials[:, 2]], axis=1)
+    assert found.value("argmax_accuracy") == np.mean(means.argmax(axis=1) == np.arange(17) % 2)
+    assert main(["evaluate", *flags]) == 2
+    assert "--mapping FILE goes with --mapped-score NAME (there are max," in capsys.readouterr().err
+
+
+def test_links_of_a_run_need_the_data_that_carry_the_labels(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path), "--mapping", "links.json", "--mapped-score", "max"]) == 2
+    assert "--mapping goes with DATA" in capsys.readouterr().err
+
+
+def test_ways_to_map_are_those_of_the_library():
+    assert get_args(MappedScore) == MAPPED_SCORES

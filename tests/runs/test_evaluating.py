@@ -11,12 +11,13 @@ import pytest
 from manyhot.bundle import save_bundle
 from manyhot.config import DataConfig, Recipe, SplitConfig
 from manyhot.decisions import Calibration, Decision
-from manyhot.errors import RunError
+from manyhot.errors import RunError, SourceError, UsageError
 from manyhot.labels import LabelCounts, LabelSets
 from manyhot.models.build import build_model
 from manyhot.models.spec import ModelSpec, Preprocessing
 from manyhot.recipes import save_recipe
-from manyhot.runs.evaluating import _trained_on, evaluate_run
+from manyhot.runs.evaluating import _trained_on, evaluate_run, score_run
+from manyhot.runs.judging_mapped import Links
 from manyhot.runs.run import Run
 from manyhot.runs.splits import decide_splits, load_splits, save_splits
 from manyhot.sources import Manifest, open_source
@@ -132,3 +133,30 @@ def test_the_split_that_the_decision_was_fitted_on_is_told(trained, caplog):
     assert "chosen on val" not in caplog.text
     evaluate_run(trained.run, split="val")
     assert caplog.text.count("the checkpoint was chosen on val") == 1
+
+
+def test_a_run_is_judged_on_coarser_data_by_links(trained, tmp_path):
+    (trained.data / "labels.csv").write_text("image,labels\n0.png,insect\n1.png,insect\n2.png,\n3.png,stone\n")
+    path = tmp_path / "links.json"
+    path.write_text('{"insect": ["ant", "bee"]}')
+    own = {"allow_training_samples": True, "links": Links(path=path, how="max")}
+    judged = score_run(trained.run, trained.data, **own)
+    (trained.data / "labels.csv").write_text("image,labels\n" + "".join(f"{row}.png,ant|bee\n" for row in range(4)))
+    fine = score_run(trained.run, trained.data, allow_training_samples=True)
+    assert judged.truth.space.names == ("insect", "stone")
+    np.testing.assert_array_equal(judged.scores[:, 0], fine.scores.max(axis=1))
+    figure = judged.evaluate().figures["map_macro"]
+    assert (figure.defined, figure.total) == (1, 2)
+    assert judged.thresholds is None
+    assert judged.preds is None
+
+
+def test_links_are_of_other_data_and_name_labels_of_both(trained, tmp_path):
+    path = tmp_path / "links.json"
+    path.write_text('{"insect": ["wasp"]}')
+    links = Links(path=path, how="max")
+    with pytest.raises(UsageError, match=r"links\.json: links the labels of other data; name them"):
+        evaluate_run(trained.run, links=links)
+    (trained.data / "labels.csv").write_text("image,labels\n0.png,insect\n")
+    with pytest.raises(SourceError, match="wasp"):
+        evaluate_run(trained.run, trained.data, allow_training_samples=True, links=links)

@@ -13,11 +13,14 @@ from manyhot.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from manyhot.metrics import Evaluation
     from manyhot.runs.judging import Judgeable
+    from manyhot.runs.judging_mapped import Links
     from manyhot.sources import SourceOptions
 
 ALL = "all"
 # Those of manyhot.metrics.protocols, which loads torch: help and a mistyped name do not wait for it.
 PROTOCOLS = ("manyhot", "sklearn", "torchmetrics", "asl", "voc07", "voc10", "coco101", "openimages", "xc")
+# Those of manyhot.labels.mapped_scores, for the same reason.
+MAPPED_SCORES = ("max", "logsumexp", "noisy-or", "mean-softmax", "restrict")
 REPLICATES = 200
 OF_FILES = ("truth", "kind", "thresholds", "train_truth")
 
@@ -63,6 +66,8 @@ def _check(flags: argparse.Namespace) -> None:
         raise UsageError(
             f"--intervals are of the protocol {PROTOCOLS[0]} alone, not of {flags.protocol}; leave one out"
         )
+    if (flags.mapping is None) != (flags.mapped_score is None):
+        raise UsageError(f"--mapping FILE goes with --mapped-score NAME (there are {', '.join(MAPPED_SCORES)})")
     _check_inputs(flags)
 
 
@@ -73,6 +78,8 @@ def _check_inputs(flags: argparse.Namespace) -> None:
             raise UsageError(f"{given[0]} goes with --scores FILE, which is missing")
         if flags.run is None:
             raise UsageError("evaluate takes RUN, or --scores FILE --truth FILE --kind logits|probs")
+        if flags.mapping is not None and flags.data is None:
+            raise UsageError("--mapping goes with DATA: those that carry the coarser labels")
         return
     if flags.run is not None:
         raise UsageError(f"evaluate takes either RUN or --scores FILE, not {flags.run} beside it")
@@ -85,7 +92,13 @@ def _check_inputs(flags: argparse.Namespace) -> None:
 def _read_files(flags: argparse.Namespace, options: "SourceOptions | None") -> "Judgeable":
     from manyhot.runs.judging_files import Files, judge_files
 
-    files = Files(scores=flags.scores, truth=flags.truth, train_truth=flags.train_truth, thresholds=flags.thresholds)
+    files = Files(
+        scores=flags.scores,
+        truth=flags.truth,
+        train_truth=flags.train_truth,
+        thresholds=flags.thresholds,
+        links=_links(flags),
+    )
     return judge_files(files, kind=flags.kind, options=options, split=flags.split)
 
 
@@ -103,7 +116,14 @@ def _score_run(flags: argparse.Namespace, options: "SourceOptions | None") -> "J
         split=flags.split or "test",
         options=options,
         allow_training_samples=flags.allow_training_samples,
+        links=_links(flags),
     )
+
+
+def _links(flags: argparse.Namespace) -> "Links | None":
+    from manyhot.runs.judging_mapped import Links
+
+    return None if flags.mapping is None else Links(path=flags.mapping, how=flags.mapped_score)
 
 
 def _evaluate(judgeable: "Judgeable", flags: argparse.Namespace) -> "dict[str, Evaluation]":
@@ -156,7 +176,7 @@ def _replicates(text: str) -> int:
 def _parser() -> Parser:
     parser = Parser(
         "evaluate",
-        "RUN [DATA] [flags] | --scores FILE --truth FILE --kind KIND [flags]",
+        "RUN [DATA] | --scores FILE --truth FILE --kind KIND",
         "Measure a run or a bundle, on its own test split or on other data; or any model, from its scores.",
         epilog="Data and truth are read with --data.FIELD VALUE, as in training: --data.delimiter ';'.",
     )
@@ -180,6 +200,10 @@ def _parser() -> Parser:
     add("--scores", metavar="FILE", type=Path, help="scores of any model: .npy, .parquet, .csv, .tsv")
     add("--truth", metavar="FILE", type=Path, help="their labels: any data, or a matrix of 1, 0 and -1 (unknown)")
     add("--kind", choices=("logits", "probs"), help="what the scores are")
+    add(
+        "--mapping", metavar="FILE", type=Path, help="the labels of the data, each with those of the model: .json, .csv"
+    )
+    add("--mapped-score", metavar="NAME", choices=MAPPED_SCORES, help=f"their scores: {', '.join(MAPPED_SCORES)}")
     add("--thresholds", metavar="X", help="the decision: a number, or a .npy or .json file of one a label")
     add("--train-truth", metavar="FILE", type=Path, help="the labels trained on: adds prevalence, head, mid, tail")
     return parser

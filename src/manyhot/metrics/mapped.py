@@ -1,7 +1,9 @@
 """A model judged in another label space: coarse labels by the scores of their fine ones."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from manyhot.errors import LabelError
 from manyhot.labels import LabelCounts, LabelSets
@@ -10,6 +12,22 @@ from manyhot.labels.mapping import LabelMapping
 from manyhot.labels.unannotating import unannotate
 from manyhot.metrics.evaluation import evaluate
 from manyhot.metrics.figures import Evaluation
+from manyhot.metrics.scores import Kind
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mapped:
+    """Scores of coarse labels beside the truth, ready for `evaluate`.
+
+    Args:
+        scores: One column a coarse label; 0 where nothing is known of it.
+        truth: The coarse labels, those without a fine label unknown in every row.
+        kind: What the scores are.
+    """
+
+    scores: Float64[np.ndarray, "n c"]
+    truth: LabelSets
+    kind: Kind
 
 
 def evaluate_mapped(
@@ -57,17 +75,41 @@ def evaluate_mapped(
     max 0.5000 (2 of 2)
     mean-softmax 1.0000 (2 of 2)
     """
+    mapped = map_truth(logits, truth, mapping, how=how)
+    return evaluate(
+        mapped.scores,
+        mapped.truth,
+        kind=mapped.kind,
+        train_counts=train_counts,
+        min_positives=min_positives,
+        split=split,
+    )
+
+
+def map_truth(logits: Float[np.ndarray, "n l"], truth: LabelSets, mapping: LabelMapping, *, how: MappedScore) -> Mapped:
+    """Return the scores of the coarse labels beside the truth that can be judged with them: see `evaluate_mapped`.
+
+    Args:
+        logits: As of `evaluate_mapped`.
+        truth: As of `evaluate_mapped`.
+        mapping: As of `evaluate_mapped`.
+        how: As of `evaluate_mapped`.
+
+    Raises:
+        LabelError: As `evaluate_mapped`.
+
+    >>> from manyhot.labels import LabelSpace
+    >>> coarse, fine = LabelSpace(names=("cat", "dog")), LabelSpace(names=("tabby", "siamese"))
+    >>> mapping = LabelMapping.from_names(coarse, fine, {"cat": ["tabby", "siamese"]})
+    >>> mapped = map_truth(np.array([[1.0, 3.0]]), LabelSets.from_lists([[0]], coarse), mapping, how="max")
+    >>> mapped.scores, mapped.kind, mapped.truth.to_multi_hot().tolist()
+    (array([[3., 0.]]), 'logits', [[1.0, nan]])
+    """
     if truth.space.names != mapping.coarse.names:
         raise LabelError("the truth's labels are not the mapping's coarse labels in their order; align them first")
     scores = map_scores(mapping, logits, how)
     unlinked = mapping.links.lengths() == 0
     # Any finite number: the cells are unknown and take part in nothing.
     scores[:, unlinked] = 0.0
-    return evaluate(
-        scores,
-        unannotate(truth, unlinked),
-        kind="probs" if how == "mean-softmax" else "logits",
-        train_counts=train_counts,
-        min_positives=min_positives,
-        split=split,
-    )
+    kind: Kind = "probs" if how == "mean-softmax" else "logits"
+    return Mapped(scores=scores, truth=unannotate(truth, unlinked), kind=kind)

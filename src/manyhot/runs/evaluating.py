@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 
+from manyhot.bundle import Bundle
 from manyhot.errors import LabelError, RunError, SourceError, UsageError
 from manyhot.labels.aligning import align_sets
 from manyhot.metrics import Bootstrap, Evaluation
@@ -15,6 +16,7 @@ from manyhot.metrics.protocols import ProtocolName
 from manyhot.runs import assembly
 from manyhot.runs.deciding import cross_decide
 from manyhot.runs.judging import Judgeable
+from manyhot.runs.judging_mapped import Links, map_by_links
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
@@ -35,6 +37,11 @@ class Material:
     split: str
     was_decided_on: bool = False
 
+    def references(self) -> list[str]:
+        """Return what the samples are called, in order."""
+        references = self.manifest.references()
+        return [references[row] for row in self.rows.tolist()]
+
 
 def evaluate_run(
     run: Run,
@@ -43,6 +50,7 @@ def evaluate_run(
     split: str = "test",
     options: SourceOptions | None = None,
     allow_training_samples: bool = False,
+    links: Links | None = None,
     min_positives: int = 1,
     protocol: ProtocolName = "manyhot",
     intervals: Bootstrap | None = None,
@@ -55,11 +63,14 @@ def evaluate_run(
         split: As of `score_run`.
         options: As of `score_run`.
         allow_training_samples: As of `score_run`.
+        links: As of `score_run`.
         min_positives: Macro figures are given as well over labels with at least so many positives.
         protocol: Whose conventions to follow.
         intervals: How the ends of each figure's interval are found; without it there are none.
     """
-    judgeable = score_run(run, data, split=split, options=options, allow_training_samples=allow_training_samples)
+    judgeable = score_run(
+        run, data, split=split, options=options, allow_training_samples=allow_training_samples, links=links
+    )
     return judgeable.evaluate(protocol=protocol, min_positives=min_positives, intervals=intervals)
 
 
@@ -70,6 +81,7 @@ def score_run(
     split: str = "test",
     options: SourceOptions | None = None,
     allow_training_samples: bool = False,
+    links: Links | None = None,
 ) -> Judgeable:
     """Return a run's model's scores and decisions beside the truth: `.evaluate()` gives the figures.
 
@@ -82,37 +94,36 @@ def score_run(
         split: Which split.
         options: How to read `data`; as the run read its own, if not given.
         allow_training_samples: Evaluate samples that the model was trained on, instead of refusing them.
+        links: Of the model's labels with those of `data`, where the data have coarser ones; the run's decision, which is
+            of its own labels, is then left out.
 
     Raises:
         RunError: If the run's own data or their pictures have changed, or samples were trained on and that was not
             asked for.
-        SourceError: If the data hold labels that the model does not know.
+        SourceError: If the data hold labels that the model does not know, or the links labels that neither knows.
+        UsageError: If there is no such split, or links come without data.
     """
     if split not in SPLITS:
         raise UsageError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
+    if links is not None and data is None:
+        raise UsageError(f"{links.path}: links the labels of other data; name them: manyhot evaluate {run.folder} DATA")
     bundle = run.bundle
     material = _material(run, data, split, options)
     _refuse_training_samples(run, material, allowed=allow_training_samples)
+    if links is not None:
+        return _judge_linked(bundle, material, links)
     try:
         truth = align_sets(material.manifest.labels.take(material.rows), bundle.space)
     except LabelError as error:
         raise SourceError(f"the data do not fit the model's labels: {error}") from None
-    loader = assembly.evaluation_loader(
-        material.manifest,
-        material.rows,
-        image_size=bundle.spec.preprocessing.image_size,
-        batch_size=BATCH_SIZE,
-        workers=assembly.default_workers(),
-    )
-    logits = score(bundle.model, loader, description=f"scoring {material.split}")
-    references = material.manifest.references()
+    logits = _score(bundle, material)
     held_out = cross_decide(run.recipe.decision, logits, truth) if material.was_decided_on else None
     return Judgeable(
         scores=logits,
         truth=truth,
         kind="logits",
         split=material.split,
-        sample_ids=[references[row] for row in material.rows.tolist()],
+        sample_ids=material.references(),
         probs=bundle.decision.probs(logits) if held_out is None else held_out.probs,
         preds=bundle.decision.preds(logits) if held_out is None else held_out.preds,
         thresholds=bundle.decision.thresholds,
@@ -120,6 +131,31 @@ def score_run(
         reasons=dict(zip(bundle.space.names, bundle.decision.reasons, strict=True)),
         notes=bundle.decision.notes,
     )
+
+
+def _judge_linked(bundle: Bundle, material: Material, links: Links) -> Judgeable:
+    truth = material.manifest.labels.take(material.rows)
+    # Read before the pictures are: a mistyped label is told at once.
+    mapping = links.read(truth.space, bundle.space)
+    mapped = map_by_links(links, _score(bundle, material), truth, mapping)
+    return Judgeable(
+        scores=mapped.scores,
+        truth=mapped.truth,
+        kind=mapped.kind,
+        split=material.split,
+        sample_ids=material.references(),
+    )
+
+
+def _score(bundle: Bundle, material: Material) -> Float[np.ndarray, "n l"]:
+    loader = assembly.evaluation_loader(
+        material.manifest,
+        material.rows,
+        image_size=bundle.spec.preprocessing.image_size,
+        batch_size=BATCH_SIZE,
+        workers=assembly.default_workers(),
+    )
+    return score(bundle.model, loader, description=f"scoring {material.split}")
 
 
 def _material(run: Run, data: Path | None, split: str, options: SourceOptions | None) -> Material:

@@ -15,6 +15,7 @@ from manyhot.labels.aligning import align_sets
 from manyhot.labels.npy import NPY_FAULTS
 from manyhot.metrics.scores import Kind
 from manyhot.runs.judging import Judgeable
+from manyhot.runs.judging_mapped import Links, map_by_links
 from manyhot.runs.score_files import ScoreFile, read_score_file
 from manyhot.runs.truth_files import TruthFile, read_truth_file
 from manyhot.sources import SourceOptions
@@ -32,12 +33,14 @@ class Files:
         train_truth: The labels of the training samples, for the prevalence baseline, head, mid and tail; None where
             they are not at hand.
         thresholds: A number for all labels, or a file: `.npy`, or `.json` of numbers by label. None for no decision.
+        links: Of the scores' labels with those of the truth, where the truth has coarser ones.
     """
 
     scores: Path
     truth: Path
     train_truth: Path | None = None
     thresholds: str | None = None
+    links: Links | None = None
 
 
 def judge_files(
@@ -50,17 +53,20 @@ def judge_files(
 
     Args:
         files: Which files hold what.
-        kind: What the scores are; never guessed.
+        kind: What the scores are; never guessed. With links they must be logits.
         options: How to read the truth, where it is a source.
         split: Judge the samples of this split of the truth alone.
 
     Raises:
         SourceError: If a file cannot be read.
         ScoreError: If samples or labels cannot be matched: each that the truth judges must have scores.
+        UsageError: If there are links and the scores are no logits.
     """
     options = options or SourceOptions()
     scores = read_score_file(files.scores, kind=kind, reference_column=options.reference_column)
     truth = read_truth_file(files.truth, options, split=split)
+    if files.links is not None:
+        scores, truth, kind = _map_scores(files.links, scores, truth, kind)
     score_rows, truth_rows = _match_samples(scores, truth)
     space = _space_of(scores, truth)
     labels = _match_labels(scores, truth, space).take(truth_rows)
@@ -75,6 +81,17 @@ def judge_files(
         thresholds=None if files.thresholds is None else read_thresholds(files.thresholds, space),
         train_counts=None if files.train_truth is None else _train_counts(files.train_truth, options, scores, space),
     )
+
+
+def _map_scores(links: Links, scores: ScoreFile, truth: TruthFile, kind: Kind) -> tuple[ScoreFile, TruthFile, Kind]:
+    """Return the scores as those of the truth's labels, and the truth without labels that nothing is linked with."""
+    if kind != "logits":
+        raise UsageError("scores are mapped as logits (--kind logits); write logits, or map probabilities yourself")
+    fine = LabelSpace(names=scores.names or tuple(map(str, range(scores.values.shape[1]))))
+    mapping = links.read(truth.labels.space, fine)
+    mapped = map_by_links(links, scores.values, truth.labels, mapping)
+    named = replace(scores, values=mapped.scores, names=mapping.coarse.names)
+    return named, replace(truth, labels=mapped.truth), mapped.kind
 
 
 def read_thresholds(text: str, space: LabelSpace) -> Float64[np.ndarray, " l"]:
