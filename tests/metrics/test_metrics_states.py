@@ -182,6 +182,7 @@ except ScoreError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path):
     command = [sys.executable, "-c", FILL_THE_DISK, str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)

@@ -8,30 +8,42 @@ A key is a whole number that sorts like its score; key 0 is below all others and
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt, UInt16, UInt32
+from jaxtyping import Bool, Float, Int8, Int64, UInt, UInt32
 
 from manyhot.compiling import compiled
+from manyhot.metrics.counting_kernels import find_places
+from manyhot.metrics.probability_kernels import CHUNK, write_probs
+
+TILE = 16
+TWO_52 = 4503599627370496.0
 
 
 @compiled
 @no_type_check
-def turn_bits(
-    bits: UInt[np.ndarray, "n l"], known: Bool[np.ndarray, "n l_or_0"], sign: UInt, keys: UInt[np.ndarray, "l n"]
-) -> None:
-    """Write the keys of scores with these bits, label by label; 0 where a cell is unknown, one key for the two zeros."""
-    masked = known.shape[1] > 0
-    # Squares of 64 cells a side: neither reading nor writing leaves the cache.
-    for first_row in range(0, bits.shape[0], 64):
-        for first_label in range(0, bits.shape[1], 64):
-            for row in range(first_row, min(first_row + 64, bits.shape[0])):
-                for label in range(first_label, min(first_label + 64, bits.shape[1])):
-                    value = bits[row, label]
-                    if masked and not known[row, label]:
-                        keys[label, row] = 0
-                    elif value > sign:
-                        keys[label, row] = ~value
-                    else:
-                        keys[label, row] = value | sign
+def turn_bits(bits: UInt[np.ndarray, "n l"], sign: UInt, keys: UInt[np.ndarray, "l n"]) -> None:
+    """Write the keys of scores with these bits, label by label; one key for the two zeros."""
+    full = bits.shape[0] - bits.shape[0] % TILE
+    for row in range(0, full, TILE):
+        source, goal = bits[row : row + TILE], keys[:, row : row + TILE]
+        # Sixteen stores side by side fill a cache line; the constant lets the compiler unroll them.
+        for label in range(bits.shape[1]):
+            for offset in range(TILE):
+                value = source[offset, label]
+                goal[label, offset] = ~value if value > sign else value | sign
+    for row in range(full, bits.shape[0]):
+        for label in range(bits.shape[1]):
+            value = bits[row, label]
+            keys[label, row] = ~value if value > sign else value | sign
+
+
+@compiled
+@no_type_check
+def clear_unknown(known: Bool[np.ndarray, "n l"], keys: UInt[np.ndarray, "l n"]) -> None:
+    """Write 0 where a cell is unknown."""
+    for row in range(known.shape[0]):
+        for label in range(known.shape[1]):
+            if not known[row, label]:
+                keys[label, row] = 0
 
 
 @compiled
@@ -98,71 +110,55 @@ def count_in_sorted(
 
 @compiled
 @no_type_check
-def add_merged(
-    keys: UInt32[np.ndarray, " n"],
-    distinct: UInt32[np.ndarray, " v"],
-    reached: Int64[np.ndarray, " v"],
-    equal: Int64[np.ndarray, " v"],
+def place_keys(
+    keys: UInt32[np.ndarray, "k n"],
+    low: float,
+    scale: float,
+    starts: UInt32[np.ndarray, " b"],
+    crowded: bool,
+    marks: Float[np.ndarray, " m"],
+    counts: Int64[np.ndarray, " e"],
 ) -> None:
-    """Add sorted keys to the highest of the sorted distinct ones that each reaches, and to `equal` where it is that one."""
-    slot = -1
+    """Add the cells to `counts`, at what `find_places` writes for them; key 0 reaches no mark."""
+    places = np.empty(CHUNK, dtype=np.uint32)
+    bits = np.empty(CHUNK, dtype=np.uint32)
+    for column in range(keys.shape[0]):
+        for start in range(0, keys.shape[1], CHUNK):
+            chunk = keys[column, start : start + CHUNK]
+            write_bits_of_keys(chunk, bits)
+            find_places(bits[: len(chunk)].view(np.float32), low, scale, starts, crowded, marks, places)
+            for index in range(len(chunk)):
+                counts[places[index]] += 1
+
+
+@compiled
+@no_type_check
+def write_bits_of_keys(keys: UInt32[np.ndarray, " c"], bits: UInt32[np.ndarray, " b"]) -> None:
+    """Write the bits of the float32 scores that have these keys; key 0 becomes NaN."""
     for index in range(len(keys)):
         key = keys[index]
-        while slot + 1 < len(distinct) and distinct[slot + 1] <= key:
-            slot += 1
-        if slot >= 0:
-            reached[slot] += 1
-            equal[slot] += key == distinct[slot]
+        bits[index] = key ^ np.uint32(0x80000000) if key >= np.uint32(0x80000000) else ~key
 
 
 @compiled
 @no_type_check
-def count_keys(
-    keys: UInt16[np.ndarray, "k n"], counts: UInt32[np.ndarray, "k b"], pooled: Int64[np.ndarray, " b"]
-) -> None:
-    """Count the keys of each column at or above every key, and add the number of each key to the pool; key 0 is left out."""
-    for column in range(keys.shape[0]):
-        own, target = keys[column], counts[column]
-        target[:] = 0
-        for index in range(len(own)):
-            target[own[index]] += np.uint32(1)
-        target[0] = 0
-        total = np.uint32(0)
-        for value in range(len(target) - 1, -1, -1):
-            count = target[value]
-            pooled[value] += count
-            total += count
-            target[value] = total
-
-
-@compiled
-@no_type_check
-def sum_counted(
-    counts: UInt32[np.ndarray, "k b"],
-    units: Int64[np.ndarray, " b"],
-    edges: Int64[np.ndarray, "k e"],
-    sums: Int64[np.ndarray, "k bins"],
-) -> None:
-    """Add the units of the keys of each column to the bin that they stand in; counts are of keys at or above."""
-    for column in range(counts.shape[0]):
-        own = counts[column]
-        start = 1
-        for slot in range(sums.shape[1]):
-            stop = edges[column, slot] if slot < edges.shape[1] else len(own)
-            total = np.int64(0)
-            for value in range(start, min(stop, len(own) - 1)):
-                total += np.int64(own[value] - own[value + 1]) * units[value]
-            if start < stop == len(own):
-                total += np.int64(own[len(own) - 1]) * units[len(own) - 1]
-            sums[column, slot] = total
-            start = max(start, stop)
+def write_units(scores: Float[np.ndarray, " c"], are_logits: bool, units: Int64[np.ndarray, " c"]) -> None:
+    """Write the probabilities that scores mean, in units of 2⁻⁴⁰, whose sums are exact; 0 for NaN."""
+    probs = units.view(np.float64)
+    write_probs(scores, are_logits, probs)
+    for index in range(len(scores)):
+        prob = probs[index] if scores[index] == scores[index] else 0.0
+        # The sum's last bits are the nearest whole number.
+        probs[index] = prob * 1099511627776.0 + TWO_52
+    for index in range(len(scores)):
+        units[index] &= (1 << 52) - 1
 
 
 @compiled
 @no_type_check
 def sum_probs(
     keys: UInt32[np.ndarray, "k n"],
-    is_logit: bool,
+    are_logits: bool,
     edges: Int64[np.ndarray, "k e"],
     sums: Int64[np.ndarray, "k b"],
     pooled_counts: Int64[np.ndarray, " t"],
@@ -172,37 +168,57 @@ def sum_probs(
 
     Args:
         keys: Sorted columns; key 0 is passed over.
-        is_logit: Whether the scores are logits; probabilities otherwise.
+        are_logits: Whether the scores are logits; probabilities otherwise.
         edges: For each column the lowest key of each bin but the first.
         sums: For each column the sum of each bin.
         pooled_counts: Number of keys by their first 16 bits.
         pooled_sums: Sum of probabilities by the same.
     """
-    bits = np.empty(1, dtype=np.uint32)
-    score = bits.view(np.float32)
+    bits, units = np.empty(CHUNK, dtype=np.uint32), np.empty(CHUNK, dtype=np.int64)
     for column in range(keys.shape[0]):
         slot = 0
-        for index in range(keys.shape[1]):
-            key = keys[column, index]
-            if key == 0:
-                continue
-            while slot < edges.shape[1] and edges[column, slot] <= np.int64(key):
-                slot += 1
-            bits[0] = key ^ np.uint32(0x80000000) if key >> np.uint32(31) else ~key
-            prob = np.float64(score[0])
-            if is_logit:
-                small = np.exp(-abs(prob))
-                prob = (1.0 if prob >= 0 else small) / (1.0 + small)
-            unit = np.int64(np.rint(prob * 1099511627776.0))
-            sums[column, slot] += unit
-            pooled_counts[key >> np.uint32(16)] += 1
-            pooled_sums[key >> np.uint32(16)] += unit
+        for start in range(0, keys.shape[1], CHUNK):
+            chunk = keys[column, start : start + CHUNK]
+            write_bits_of_keys(chunk, bits)
+            write_units(bits[: len(chunk)].view(np.float32), are_logits, units[: len(chunk)])
+            begin = 0
+            while begin < len(chunk):
+                end = len(chunk)
+                if slot < edges.shape[1] and edges[column, slot] <= np.int64(chunk[end - 1]):
+                    end = np.searchsorted(chunk, np.uint32(edges[column, slot]))
+                total = np.int64(0)
+                for index in range(begin, end):
+                    total += units[index]
+                sums[column, slot] += total
+                begin = end
+                slot += begin < len(chunk)
+            _add_runs(chunk, units, pooled_counts, pooled_sums)
+
+
+@compiled
+@no_type_check
+def _add_runs(
+    chunk: UInt32[np.ndarray, " c"],
+    units: Int64[np.ndarray, " b"],
+    counts: Int64[np.ndarray, " t"],
+    sums: Int64[np.ndarray, " t"],
+) -> None:
+    begin = np.searchsorted(chunk, np.uint32(1))
+    while begin < len(chunk):
+        # Sorted keys come in runs with the same first bits.
+        high, end, total = chunk[begin] >> np.uint32(16), begin, np.int64(0)
+        while end < len(chunk) and chunk[end] >> np.uint32(16) == high:
+            total += units[end]
+            end += 1
+        counts[high] += end - begin
+        sums[high] += total
+        begin = end
 
 
 @compiled
 @no_type_check
 def count_low_bits(
-    keys: UInt32[np.ndarray, "k n"], slots: Int64[np.ndarray, " t"], counts: Int64[np.ndarray, "s b"]
+    keys: UInt32[np.ndarray, "k n"], slots: Int8[np.ndarray, " t"], counts: Int64[np.ndarray, "s b"]
 ) -> None:
     """Count the last 16 bits of the keys whose first 16 bits have a slot from 0."""
     for column in range(keys.shape[0]):

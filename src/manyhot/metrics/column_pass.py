@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, Int64, UInt
 
-from manyhot.metrics.calibration import MIN_POSITIVES, NUM_BINS, sigmoid
+from manyhot.metrics.calibration import MIN_POSITIVES, NUM_BINS
 from manyhot.metrics.curves import auroc, average_precision
 from manyhot.metrics.exchange import Exchange
 from manyhot.metrics.parts import LabelPart
@@ -232,8 +232,10 @@ def calibration_error(
 
 def probability_units(keys: UInt[np.ndarray, "*shape"], kind: Kind) -> Int64[np.ndarray, "*shape"]:
     """Return the probabilities that keys mean, in units of 2⁻⁴⁰, whose sums are exact; 0 for what is no probability."""
+    from manyhot.metrics.column_kernels import write_units
+
+    scores = decode(keys).ravel()
+    units = np.empty(len(scores), dtype=np.int64)
     # Among all 16-bit keys are some of no number at all.
-    with np.errstate(invalid="ignore"):
-        scores = decode(keys).astype(np.float64)
-        probs = sigmoid(scores) if kind == "logits" else scores
-    return np.rint(np.nan_to_num(probs, nan=0.0, posinf=0.0, neginf=0.0) * UNIT).astype(np.int64)
+    write_units(scores, kind == "logits", units)
+    return units.reshape(keys.shape)

@@ -14,7 +14,9 @@ from manyhot.metrics.column_pass import (
     probability_units,
 )
 from manyhot.metrics.exchange import Exchange
+from manyhot.metrics.ranks import POOLED_BUCKETS
 from manyhot.metrics.scores import Kind
+from manyhot.metrics.stores import decode
 
 NUM_HIGH = 1 << 16
 
@@ -28,6 +30,7 @@ class SortedBlock:
         self._keys = keys
         self._tally = tally
         sort_columns(keys)
+        tally.place(keys)
 
     def at_or_above(self, wanted: Int64[np.ndarray, "k e"]) -> Int64[np.ndarray, "k e"]:
         """Return how many cells of each label are at or above each wanted key."""
@@ -57,23 +60,34 @@ class FineTally:
     """Pooled counts of 32-bit keys: cells between the distinct positives, and probabilities by the first 16 bits."""
 
     def __init__(self, pooled: PositiveKeys, kind: Kind) -> None:
+        from manyhot.metrics.counting_kernels import fill_starts
+
         self.kind: Kind = kind
-        self._distinct = pooled.distinct().keys
-        self._reached, self._equal = np.zeros((2, len(self._distinct)), dtype=np.int64)
+        marks = decode(pooled.distinct().keys)
+        self._marks = np.concatenate(([np.float32(np.nan)], marks, [np.float32(np.nan)])).astype(np.float32)
+        self._starts = np.empty(max(2, min(POOLED_BUCKETS, 8 * len(marks))) + 1, dtype=np.uint32)
+        self._scale = fill_starts(self._marks, len(marks), self._starts) if len(marks) else None
+        self._counts = np.zeros(2 * len(marks) + 2, dtype=np.int64)
         self.high_counts, self.high_sums = np.zeros((2, NUM_HIGH), dtype=np.int64)
 
     def block(self, keys: UInt32[np.ndarray, "k n"]) -> SortedBlock:
-        """Return a block of cells, which is added to the tally."""
-        from manyhot.metrics.column_kernels import add_merged, sort_columns
+        """Return a block of cells, which is added to the tally; the keys are sorted in place."""
+        return SortedBlock(keys, self)
 
-        together = keys.reshape(1, -1).copy()
-        sort_columns(together)
-        add_merged(together[0], self._distinct, self._reached, self._equal)
-        return SortedBlock(keys.copy(), self)
+    def place(self, keys: UInt32[np.ndarray, "k n"]) -> None:
+        """Add cells to what the positives of all labels are ranked among."""
+        from manyhot.metrics.column_kernels import place_keys
+
+        if self._scale is not None:
+            low, scale, crowded = self._scale
+            # As float32, as the marks were placed: from Python, floats come as float64.
+            low, scale = np.float32(low), np.float32(scale)
+            place_keys(keys, low, scale, self._starts, crowded, self._marks, self._counts)
 
     def counts(self, exchange: Exchange) -> tuple[Int64[np.ndarray, " v"], Int64[np.ndarray, " v"]]:
         """Return the cells at or above, and at, each distinct key of all positives."""
-        reached, equal = exchange.sum(self._reached), exchange.sum(self._equal)
+        counts = self._counts.reshape(-1, 2)[1:]
+        reached, equal = exchange.sum(counts.sum(axis=1)), exchange.sum(counts[:, 1])
         return np.cumsum(reached[::-1])[::-1], equal
 
     def calibration_error(
@@ -88,7 +102,7 @@ class FineTally:
         # Fewer than 15 cells leave the last bins empty: no cell has their rank.
         ranks = ranks[ranks < below[-1]]
         highs, places = np.unique(np.searchsorted(below, ranks, side="right") - 1, return_inverse=True)
-        slots = np.full(NUM_HIGH, -1, dtype=np.int64)
+        slots = np.full(NUM_HIGH, -1, dtype=np.int8)
         slots[highs] = np.arange(len(highs))
         low_counts = np.zeros((len(highs), NUM_HIGH), dtype=np.int64)
         for labels in blocks:
@@ -115,31 +129,34 @@ class CountedBlock:
     """Columns of 16-bit keys, counted."""
 
     def __init__(self, keys: UInt16[np.ndarray, "k n"], tally: "CoarseTally") -> None:
-        from manyhot.metrics.column_kernels import count_keys
+        from manyhot.metrics.half_kernels import NUM_PAGES, count_keys
 
         self._tally = tally
-        self._counts = np.empty((len(keys), NUM_HIGH), dtype=np.uint32)
-        count_keys(keys, self._counts, tally.pooled)
+        self._counts = tally.buffer(len(keys))
+        self._above = np.empty((len(keys), NUM_PAGES + 1), dtype=np.int64)
+        count_keys(keys, self._counts, self._above, tally.pooled)
 
     def at_or_above(self, wanted: Int64[np.ndarray, "k e"]) -> Int64[np.ndarray, "k e"]:
         """Return how many cells of each label are at or above each wanted key."""
-        found = self._counts[np.arange(len(wanted))[:, None], np.minimum(wanted, NUM_HIGH - 1)]
-        return np.where(wanted < NUM_HIGH, found, 0).astype(np.int64)
+        offsets = np.arange(len(wanted) + 1, dtype=np.int64) * wanted.shape[1]
+        return self.listed_at_or_above(offsets, wanted.ravel()).reshape(wanted.shape)
 
     def listed_at_or_above(
         self, offsets: Int64[np.ndarray, " offsets"], wanted: Int64[np.ndarray, " w"]
     ) -> Int64[np.ndarray, " w"]:
         """Return the same for as many wanted keys of each label as its offsets say."""
-        columns = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        found = self._counts[columns, np.minimum(wanted, NUM_HIGH - 1)]
-        return np.where(wanted < NUM_HIGH, found, 0).astype(np.int64)
+        from manyhot.metrics.half_kernels import count_in_pages
+
+        found = np.empty(len(wanted), dtype=np.int64)
+        count_in_pages(self._counts, self._above, offsets, wanted, found)
+        return found
 
     def bin_sums(self, edges: Int64[np.ndarray, "k e"]) -> Int64[np.ndarray, "k bins"]:
         """Return the sums of the probabilities in each bin, in units of 2⁻⁴⁰."""
-        from manyhot.metrics.column_kernels import sum_counted
+        from manyhot.metrics.half_kernels import sum_counted
 
         sums = np.zeros((len(edges), edges.shape[1] + 1), dtype=np.int64)
-        sum_counted(self._counts, self._tally.units, edges, sums)
+        sum_counted(self._counts, self._above, self._tally.units, edges, sums)
         return sums
 
 
@@ -150,6 +167,13 @@ class CoarseTally:
         self._distinct = pooled.distinct().keys.astype(np.int64)
         self.units = probability_units(np.arange(NUM_HIGH, dtype=np.uint16), kind)
         self.pooled = np.zeros(NUM_HIGH, dtype=np.int64)
+        self._buffer = np.empty((0, NUM_HIGH), dtype=np.uint32)
+
+    def buffer(self, num_columns: int) -> UInt32[np.ndarray, "k b"]:
+        """Return room for the counts of a block, the same for one block after the other."""
+        if len(self._buffer) < num_columns:
+            self._buffer = np.empty((num_columns, NUM_HIGH), dtype=np.uint32)
+        return self._buffer[:num_columns]
 
     def block(self, keys: UInt16[np.ndarray, "k n"]) -> CountedBlock:
         """Return a block of cells, which is added to the tally."""

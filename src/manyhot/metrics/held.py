@@ -119,7 +119,10 @@ class Held:
     def columns(self, labels: slice, dropped: Rows) -> UInt[np.ndarray, "m n"]:
         """Return this rank's keys of some labels, one row a label, 0 for unknown cells and dropped samples."""
         parts = [segment.store.columns(labels) for segment in self._segments]
-        keys = np.concatenate([np.empty((labels.stop - labels.start, 0), dtype=self._dtype), *parts], axis=1)
+        if len(parts) == 1:
+            keys = parts[0]
+        else:
+            keys = np.concatenate([np.empty((labels.stop - labels.start, 0), dtype=self._dtype), *parts], axis=1)
         keys[:, dropped] = 0
         return keys
 

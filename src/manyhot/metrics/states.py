@@ -21,7 +21,7 @@ from manyhot.metrics.exchange import Alone, Exchange
 from manyhot.metrics.figures import Evaluation
 from manyhot.metrics.held import Held, Segment
 from manyhot.metrics.scores import Kind
-from manyhot.metrics.stores import Precision, ScoreStore, Spill, decode, encode
+from manyhot.metrics.stores import Precision, ScoreStore, Spill, rounded
 from manyhot.targets import SparseTargets
 
 
@@ -96,7 +96,7 @@ class ExactState:
         """
         batch = read_batch(scores, truth, self.settings, sample_ids, preds)
         if self.precision == "float16":
-            batch = replace(batch, scores=decode(encode(batch.scores, self._dtype)))
+            batch = replace(batch, scores=rounded(batch.scores))
         if self.has_ids is not None and self.has_ids != (batch.ids is not None):
             raise UsageError("some batches have sample ids and others not; give all of them ids, or none")
         self.has_ids = batch.ids is not None

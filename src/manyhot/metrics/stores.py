@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt, UInt16, UInt32
+import torch
+from jaxtyping import Float, Float16, Float32, UInt, UInt16, UInt32
 
 from manyhot.errors import ScoreError, UsageError
 from manyhot.metrics.keys import scores_of_bits, sortable_bits
-from manyhot.metrics.truth import Truth
+from manyhot.metrics.truth import BLOCK_CELLS, Truth
 
 Precision = Literal["float32", "float16"]
 CHUNK_BYTES = 1 << 25
@@ -60,7 +61,9 @@ class ScoreStore:
         self.dtype = np.dtype(np.uint32 if precision == "float32" else np.uint16)
         self.num_rows = 0
         self._chunks: list[UInt[np.ndarray, "l k"] | tuple[int, int]] = []
-        self._pending: list[UInt[np.ndarray, "l k"]] = []
+        self._buffer: UInt[np.ndarray, "l room"] | None = None
+        self._room = max(1, CHUNK_BYTES // max(1, num_labels * self.dtype.itemsize))
+        self._filled = 0
         self._spill = spill
         self._size = 0
         self._file = None if spill is None else _nameless_file(spill)
@@ -73,37 +76,56 @@ class ScoreStore:
         Raises:
             ScoreError: If the disk is full; the message says where and how much was written.
         """
-        from manyhot.metrics.column_kernels import turn_bits
-
-        keys = np.empty((self.num_labels, len(scores)), dtype=self.dtype)
-        width = np.float32 if self.dtype == np.uint32 else np.float16
-        sign = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
-        for rows in truth.row_blocks():
-            with np.errstate(over="ignore"):
-                bits = np.ascontiguousarray(scores[rows], dtype=width).view(self.dtype)
-            own = np.empty((self.num_labels, len(bits)), dtype=self.dtype)
-            turn_bits(bits, truth.known_rows(rows), sign, own)
-            keys[:, rows] = own
-        self._pending.append(keys)
+        done = 0
+        while done < len(scores):
+            if self._buffer is None:
+                self._buffer = np.empty((self.num_labels, self._room), dtype=self.dtype)
+            taken = slice(done, min(len(scores), done + self._room - self._filled))
+            self._write(scores, truth, taken, self._buffer[:, self._filled :])
+            done = taken.stop
+            self._filled += taken.stop - taken.start
+            if self._filled == self._room:
+                self._flush()
         self.num_rows += len(scores)
-        if sum(block.nbytes for block in self._pending) >= CHUNK_BYTES:
-            self._flush()
 
     def columns(self, labels: slice) -> UInt[np.ndarray, "k n"]:
-        """Return the keys of some labels, one row a label, samples in the order they were given in."""
+        """Return the keys of some labels, one row a label, samples in the order they were given in; the caller owns them."""
         self._flush()
-        parts = [self._read(chunk, labels) for chunk in self._chunks]
-        return np.concatenate([np.empty((labels.stop - labels.start, 0), dtype=self.dtype), *parts], axis=1)
+        keys = np.empty((labels.stop - labels.start, self.num_rows), dtype=self.dtype)
+        start = 0
+        for chunk in self._chunks:
+            part = self._read(chunk, labels)
+            keys[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        return keys
+
+    def _write(
+        self, scores: Float32[np.ndarray, "n l"], truth: Truth, taken: slice, keys: UInt[np.ndarray, "l room"]
+    ) -> None:
+        from manyhot.metrics.column_kernels import clear_unknown, turn_bits
+
+        sign = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
+        # Whole tiles of rows, about 2¹⁸ cells at once.
+        step = max(32, BLOCK_CELLS // max(1, self.num_labels) // 32 * 32)
+        for start in range(taken.start, taken.stop, step):
+            rows = slice(start, min(start + step, taken.stop))
+            own = keys[:, start - taken.start : rows.stop - taken.start]
+            bits = np.ascontiguousarray(scores[rows] if self.dtype == np.uint32 else halves(scores[rows]))
+            turn_bits(bits.view(self.dtype), sign, own)
+            known = truth.known_rows(rows)
+            if known.shape[1]:
+                clear_unknown(known, own)
 
     def _flush(self) -> None:
-        if not self._pending:
+        if not self._filled or self._buffer is None:
             return
-        chunk = np.concatenate(self._pending, axis=1)
-        self._pending = []
+        chunk, is_full = self._buffer[:, : self._filled], self._filled == self._room
+        self._filled = 0
         if self._file is None:
-            self._chunks.append(chunk)
+            self._chunks.append(chunk if is_full else chunk.copy())
+            self._buffer = None if is_full else self._buffer
             return
-        start = self._size
+        start, chunk = self._size, np.ascontiguousarray(chunk)
         try:
             self._size += _write_all(self._file.fileno(), chunk, start)
         except OSError as error:
@@ -124,6 +146,26 @@ class ScoreStore:
         return np.frombuffer(os.pread(self._file.fileno(), size, place), dtype=self.dtype).reshape(
             -1 if width else labels.stop - labels.start, width
         )
+
+
+def halves(scores: Float32[np.ndarray, "*shape"]) -> Float16[np.ndarray, "*shape"]:
+    """Return the scores as float16; beyond 65,504 they are infinite.
+
+    PyTorch turns them in vectors, in a sixth of the time that NumPy takes.
+
+    >>> halves(np.array([0.1, -7e4], dtype=np.float32))
+    array([ 0.1, -inf], dtype=float16)
+    """
+    return torch.tensor(scores).half().numpy()
+
+
+def rounded(scores: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Return the scores as float16 holds them.
+
+    >>> rounded(np.array([0.1], dtype=np.float32))
+    array([0.09997559], dtype=float32)
+    """
+    return torch.tensor(scores).half().float().numpy()
 
 
 def encode(scores: Float[np.ndarray, "*shape"], dtype: np.dtype) -> UInt[np.ndarray, "*shape"]:
