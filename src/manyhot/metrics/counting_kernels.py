@@ -10,17 +10,19 @@ as NaN. Import this inside functions only; `no_type_check` keeps the tests' shap
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt32
+from jaxtyping import Float, Int32, Int64, Integer, UInt32
 
 from manyhot.compiling import compiled
 
-# Comparing one value with all cells costs about 1/30 of placing all cells.
-MANY_VALUES = 30
+# Comparing one value with all cells costs about 1/20 of placing all cells.
+MANY_VALUES = 20
 # With more marks than this in a bucket, buckets are searched by halves.
 CROWDED = 32
 BUCKETS_PER_MARK = 8
-MAX_BUCKETS = 1 << 14
+MAX_BUCKETS = 1 << 11
 CHUNK = 1024
+# A tally that counts up from here stays negative.
+LOWEST = np.int32(-(2**31))
 
 
 @compiled
@@ -74,24 +76,75 @@ def place_cells(
         num_buckets *= 2
     starts = np.empty(num_buckets + 1, dtype=np.uint32)
     low, scale, crowded = fill_starts(marks, num_marks, starts)
-    # Four counters take turns: neighbours often fall on the same one, and each would wait for the last to be written.
-    counts = np.zeros((4, 2 * num_marks + 2), dtype=np.int32)
-    places = np.empty(CHUNK, dtype=np.uint32)
+    # Four tallies take turns: neighbours often fall on the same one, and each would wait for the last to be written.
+    tallies = np.empty((4, num_buckets), dtype=np.int32)
+    start_tallies(starts, tallies)
+    counts = np.zeros(2 * num_marks + 2, dtype=np.int32)
+    kept, places = np.empty(CHUNK, dtype=cells.dtype), np.empty(CHUNK, dtype=np.uint32)
     for start in range(0, len(cells), CHUNK):
         chunk = cells[start : start + CHUNK]
-        find_places(chunk, low, scale, starts, crowded, marks, places)
-        for index in range(len(chunk)):
-            counts[index & 3, places[index]] += np.int32(1)
+        num_kept = sift_cells(chunk, low, scale, tallies, kept, places)
+        find_places(kept[:num_kept], low, scale, starts, crowded, marks, places)
+        for index in range(num_kept):
+            counts[places[index]] += np.int32(1)
+    add_tallies(starts, tallies, counts)
     total, equal, mark = 0, 0, num_marks
     for index in range(len(values) - 1, -1, -1):
         while mark > 0 and marks[mark] >= values[index]:
-            equal = 0
-            for turn in range(4):
-                equal += counts[turn, 2 * mark + 1]
-                total += counts[turn, 2 * mark] + counts[turn, 2 * mark + 1]
+            equal = counts[2 * mark + 1]
+            total += counts[2 * mark] + equal
             mark -= 1
         at_or_above[index] = total
         above[index] = total - equal
+
+
+@compiled
+@no_type_check
+def start_tallies(starts: UInt32[np.ndarray, " starts"], tallies: Int32[np.ndarray, "t b"]) -> None:
+    """Write the tally of each bucket before any cell: 0, and the lowest number of all where the bucket holds marks."""
+    for bucket in range(tallies.shape[1]):
+        tally = LOWEST if starts[bucket + 1] > starts[bucket] else np.int32(0)
+        for turn in range(len(tallies)):
+            tallies[turn, bucket] = tally
+
+
+@compiled
+@no_type_check
+def sift_cells(
+    cells: Float[np.ndarray, " m"],
+    low: float,
+    scale: float,
+    tallies: Int32[np.ndarray, "t b"],
+    kept: Float[np.ndarray, " c"],
+    buckets: UInt32[np.ndarray, " c"],
+) -> int:
+    """Count the cells of each bucket, and return how many stand in buckets with marks, which are written to `kept`.
+
+    Most cells share their bucket with no mark: which marks they reach is known from the bucket alone. Rows of `tallies`,
+    as many as a power of two, take turns.
+    """
+    write_buckets(cells, low, scale, tallies.shape[1], buckets)
+    num_kept, others = np.uint64(0), np.uint64(len(tallies) - 1)
+    for index in range(len(cells)):
+        bucket, turn = np.uint64(buckets[index]), np.uint64(index) & others
+        tally = tallies[turn, bucket]
+        tallies[turn, bucket] = tally + np.int32(1)
+        # Written in any case, and kept by counting on: a branch would often be guessed wrong.
+        kept[num_kept] = cells[index]
+        num_kept += np.uint64(tally < 0)
+    return num_kept
+
+
+@compiled
+@no_type_check
+def add_tallies(
+    starts: UInt32[np.ndarray, " starts"], tallies: Int32[np.ndarray, "t b"], counts: Integer[np.ndarray, " e"]
+) -> None:
+    """Add the tallies of buckets without marks to `counts`, at what `find_places` would write for their cells."""
+    for bucket in range(tallies.shape[1]):
+        if starts[bucket + 1] == starts[bucket]:
+            for turn in range(len(tallies)):
+                counts[2 * starts[bucket]] += tallies[turn, bucket]
 
 
 @compiled
@@ -192,8 +245,9 @@ def fill_starts(
 ) -> tuple[float, float, bool]:
     """Write for each bucket, and one past the last, how many marks stand in lower buckets.
 
-    Returns the lowest finite mark, how many buckets go to a unit so that the finite marks fill them, and whether a
-    bucket holds so many marks that they are better searched by halves.
+    Returns where the first bucket begins, how many buckets go to a unit so that the finite marks fill all but the first
+    and the last, which hold the cells beyond, and whether a bucket holds so many marks that they are better searched by
+    halves.
     """
     first, last = 1, num_marks
     while first < last and np.isinf(marks[first]):
@@ -202,7 +256,9 @@ def fill_starts(
         last -= 1
     low, width = marks[first], marks[last] - marks[first]
     # Where the width is zero or infinite, all stand in one bucket, which is searched by halves.
-    scale = np.float32(len(starts) - 2) / width if width > 0 else width * 0
+    scale = np.float32(max(0, len(starts) - 4)) / width if width > 0 else width * 0
+    # The lowest mark stands in the midst of the second bucket.
+    low -= np.float32(1.5) * width / np.float32(len(starts)) if np.isfinite(width) else width * 0
     buckets = np.empty(num_marks, dtype=np.uint32)
     write_buckets(marks[1 : num_marks + 1], low, scale, len(starts) - 1, buckets)
     mark, largest = 0, 0

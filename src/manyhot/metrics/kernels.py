@@ -19,6 +19,7 @@ from manyhot.metrics.counting_kernels import (
     count_cells,
     find_places,
     place_cells,
+    sift_cells,
 )
 
 TILE = 16
@@ -165,18 +166,19 @@ def place_rows(
     scores: Float[np.ndarray, "n l"],
     low: float,
     scale: float,
-    starts: UInt32[np.ndarray, " b"],
+    starts: UInt32[np.ndarray, " starts"],
     crowded: bool,
     marks: Float[np.ndarray, " k"],
+    tallies: Int32[np.ndarray, "t b"],
     counts: Int32[np.ndarray, " e"],
 ) -> None:
-    """Add the cells of a block to `counts`, at what `find_places` writes for them."""
-    places = np.empty(CHUNK, dtype=np.uint32)
+    """Add the cells of a block to `tallies`, and those in buckets with marks to `counts` as well, where `find_places` says."""
+    kept, places = np.empty(CHUNK, dtype=scores.dtype), np.empty(CHUNK, dtype=np.uint32)
     cells = scores.ravel()
     for start in range(0, len(cells), CHUNK):
-        chunk = cells[start : start + CHUNK]
-        find_places(chunk, low, scale, starts, crowded, marks, places)
-        for index in range(len(chunk)):
+        num_kept = sift_cells(cells[start : start + CHUNK], low, scale, tallies, kept, places)
+        find_places(kept[:num_kept], low, scale, starts, crowded, marks, places)
+        for index in range(num_kept):
             counts[places[index]] += np.int32(1)
 
 
