@@ -101,6 +101,43 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(as_sets):
     assert 80 <= covered <= 99
 
 
+def test_replicates_that_lie_too_high_move_the_interval_down_and_keep_the_figure_in_it():
+    replicates = np.linspace(0.5, 0.6, 101)
+    assert Bootstrap(level=0.9).interval(replicates, 0.52) == pytest.approx((0.445, 0.535))
+    assert Bootstrap(level=0.9).interval(replicates, 0.4) == pytest.approx((0.205, 0.4))
+    assert Bootstrap(level=0.9).interval(replicates, 0.8) == pytest.approx((0.8, 1.095))
+
+
+def test_ends_are_values_that_a_figure_can_have(as_sets):
+    generator = np.random.default_rng(0)
+    truth = (generator.random((23, 5)) < 0.3).astype(np.float32)
+    logits = (generator.normal(size=truth.shape) + 4 * truth - 2).astype(np.float32)
+    for sign in (1, -1):
+        figures = evaluate(sign * logits, as_sets(truth), kind="logits", intervals=Bootstrap(replicates=50)).figures
+        for name, figure in figures.items():
+            if figure.low is not None:
+                assert (-1 if name.startswith("mcc") else 0) <= figure.low <= figure.value <= figure.high, name
+                assert figure.high <= 1 or name in ("coverage_error", "bce"), name
+
+
+@pytest.mark.slow
+def test_intervals_of_average_precision_cover_that_of_many_samples(as_sets):
+    def drawn(count, generator):
+        logits = generator.normal(size=(count, 15)) * 1.5 + np.linspace(-3.9, -0.4, 15)
+        truth = generator.random(logits.shape) < 1 / (1 + np.exp(-logits))
+        return as_sets(truth.astype(np.float32)), (logits + generator.normal(size=logits.shape)).astype(np.float32)
+
+    truth, logits = drawn(100_000, np.random.default_rng(0))
+    wanted = evaluate(logits, truth, kind="logits").value("map_macro")
+    covered = 0
+    for repetition in range(100):
+        truth, logits = drawn(250, np.random.default_rng(repetition + 1))
+        figure = evaluate(logits, truth, kind="logits", intervals=Bootstrap()).figures["map_macro"]
+        covered += figure.low <= wanted <= figure.high
+    # Percentiles alone cover it about 75 times.
+    assert covered >= 85
+
+
 def test_a_model_does_not_differ_from_itself(random_table, as_sets):
     logits, truth = random_table(50, 6, 4)
     for name, entry in compare(logits, logits, as_sets(truth), kind="logits").items():

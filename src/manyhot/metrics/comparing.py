@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Integer, Num
+from jaxtyping import Bool, Float64, Integer, Num
 from torch import Tensor
 
 from manyhot.labels import LabelCounts, LabelSets
@@ -62,7 +62,8 @@ def compare(
     """Return the difference of every figure of two models, first minus second, with its interval.
 
     Both models are judged on the same samples and each replicate gives a sample the same weight for both, so what makes
-    a sample hard for both cancels: the interval is narrower than the two models' own intervals suggest.
+    a sample hard for both cancels: the interval is narrower than the two models' own intervals suggest. So does the bias
+    of small samples; the ends are percentiles of the replicates as they are.
 
     Args:
         first: Scores of the first model.
@@ -95,16 +96,16 @@ def compare(
     (figures, replicates), (others, other_replicates) = found
     return {
         name: _difference(
-            figure,
-            others[name],
-            intervals.interval(replicates[name] - other_replicates[name]) if name in replicates else (None, None),
+            figure, others[name], replicates[name] - other_replicates[name] if name in replicates else None, intervals
         )
         for name, figure in figures.items()
     }
 
 
-def _difference(first: Figure, second: Figure, interval: tuple[float | None, float | None]) -> Difference:
+def _difference(
+    first: Figure, second: Figure, replicates: Float64[np.ndarray, " r"] | None, intervals: Bootstrap
+) -> Difference:
     if first.value is None or second.value is None:
         return Difference(first=first, second=second, difference=None, low=None, high=None)
-    low, high = interval
+    low, high = (None, None) if replicates is None else intervals.percentiles(replicates)
     return Difference(first=first, second=second, difference=first.value - second.value, low=low, high=high)

@@ -1,5 +1,6 @@
 """Every figure of an evaluation in each replicate of a bootstrap, and from there its interval."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -75,13 +76,25 @@ def replicate_figures(
 
 
 def with_intervals(figures: Mapping[str, Figure], replicates: Replicates, intervals: Bootstrap) -> dict[str, Figure]:
-    """Return the figures with the ends of their intervals; those that are undefined or have no replicates as they are."""
+    """Return the figures with the ends of their intervals, within the values that a figure can have.
+
+    Figures that are undefined or have no replicates stay as they are.
+    """
     filled = dict(figures)
     for name, figure in figures.items():
         if figure.value is not None and name in replicates:
-            low, high = intervals.interval(replicates[name])
-            filled[name] = replace(figure, low=low, high=high)
+            low, high = intervals.interval(replicates[name], figure.value)
+            if low is not None and high is not None:
+                filled[name] = replace(figure, low=max(low, _least(name)), high=min(high, _most(name)))
     return filled
+
+
+def _least(name: str) -> float:
+    return -1.0 if name.startswith("mcc") else 0.0
+
+
+def _most(name: str) -> float:
+    return math.inf if name in ("coverage_error", "bce") else 1.0
 
 
 def _curve_replicates(
