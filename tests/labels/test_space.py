@@ -1,7 +1,9 @@
 """Names of labels are kept to the letter, and wrong ones are named."""
 
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 
 from manyhot.errors import LabelError
@@ -80,6 +82,28 @@ def test_groups_and_parents_need_one_entry_a_label(field: str):
 def test_a_parent_is_another_label(parent: int):
     with pytest.raises(LabelError, match=f"label 'b' names parent {parent}"):
         LabelSpace(names=("a", "b"), parents=((), (parent,)))
+
+
+@pytest.mark.parametrize(
+    ("parents", "message"),
+    [
+        (((), ("a",)), "label 'b' names parent 'a', which is no other label's id"),
+        (((), (0.5,)), "label 'b' names parent 0.5, which is no other label's id"),
+        (((), (False,)), "label 'b' names parent False, which is no other label's id"),
+        (((), 0), r"parents of a label are 0; give a list of label ids, like \[0\]"),
+        (((), "a"), "parents of a label are 'a'; give a list"),
+    ],
+)
+def test_parents_are_lists_of_whole_numbers(parents: Any, message: str, without_shape_checks: None):
+    with pytest.raises(LabelError, match=message):
+        LabelSpace(names=("a", "b"), parents=parents)
+    with pytest.raises(LabelError, match=message):
+        LabelSpace.from_dict({"names": ["a", "b"], "parents": parents})
+
+
+def test_numbers_of_an_array_are_parents(without_shape_checks: None):
+    space = LabelSpace(names=("a", "b"), parents=((), np.array([0])))  # type: ignore[arg-type] - rows of an array
+    assert space == LabelSpace(names=("a", "b"), parents=((), (0,)))
 
 
 def test_data_without_names_are_no_space():

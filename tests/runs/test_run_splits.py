@@ -1,6 +1,8 @@
 """Splits are the data's own where they bring them, and are saved with what they belong to."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from manyhot.config import SplitConfig
@@ -110,6 +112,33 @@ def test_splits_survive_the_way_to_the_file_and_back(tmp_path):
     loaded = saved.splits
     assert (loaded.names, loaded.fingerprint, loaded.origin) == (splits.names, splits.fingerprint, splits.origin)
     assert list(saved.files(np.array([0, 1]))) == [("0.jpg", 5), ("1.jpg", -1)]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 20, 64])
+def test_splits_are_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, rows):
+    manifest = manifest_of(tmp_path, 20)
+    splits = decide_splits(manifest, SplitConfig(), seed=0)
+    monkeypatch.setattr("manyhot.runs.splits._GROUP_ROWS", rows)
+    save_splits(splits, manifest, tmp_path)
+    monkeypatch.setattr("manyhot.runs.splits._GROUP_ROWS", 3)
+    saved = load_splits(tmp_path)
+    assert saved.splits.codes.tolist() == splits.codes.tolist()
+    assert saved.references.to_pylist() == manifest.references()
+    assert saved.sizes_bytes.tolist() == [-1] * 20
+
+
+def test_splits_of_no_samples_are_read(tmp_path):
+    columns = {
+        "reference": pa.array([], pa.string()),
+        "split": pa.array([], pa.string()),
+        "size_bytes": pa.array([], pa.int64()),
+    }
+    pq.write_table(
+        pa.table(columns).replace_schema_metadata({"fingerprint": "a", "origin": "b", "root": "c"}),
+        tmp_path / "splits.parquet",
+    )
+    saved = load_splits(tmp_path)
+    assert (len(saved.references), saved.splits.names, saved.sizes_bytes.tolist()) == (0, (), [])
 
 
 def test_a_missing_or_damaged_file_of_splits_is_named(tmp_path):

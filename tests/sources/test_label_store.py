@@ -109,6 +109,16 @@ def test_labels_of_several_data_are_matched_by_name(photos: Path, tmp_path: Path
     assert {source.name for source in manifest.labels.sources} == {"photos", "more"}
 
 
+def test_data_of_one_name_are_told_apart_by_the_folders_before_it(tmp_path: Path):
+    data = [
+        write_pictures(tmp_path / "a" / "train", {"a.png": ["cat"]}),
+        write_pictures(tmp_path / "b" / "train", {"b.png": ["dog"]}),
+    ]
+    done = convert([*data, data[0]], tmp_path / "both")
+    names = [source.name for source in done.store.labels.sources]
+    assert names == ["a/train", "b/train", "a/train (2)"]
+
+
 def test_a_store_converts_to_itself(store: Path, tmp_path: Path):
     before = open_source(store).fingerprint
     convert([store], store, overwrite=True)

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Int64, Integer
 
 from manyhot.data.checking_labels import finding_about
-from manyhot.data.checking_pictures import Progress, blocks_done
+from manyhot.data.checking_pictures import blocks_done
 from manyhot.data.sample_codes import NO_SPLIT, group_ids, split_ids
 from manyhot.errors import quote
 from manyhot.labels.cells import states_of
+from manyhot.labels.progress import Progress
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import SPLITS, Manifest
 

@@ -2,20 +2,18 @@
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from manyhot.errors import ImageError, quote
+from manyhot.labels.progress import Progress
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import Manifest
 from manyhot.sources.scanning import PICTURE_SUFFIXES
 
 _BLOCK = 256
-
-Progress = Callable[[int, int], None]
-"""Called with the number of samples done and of all."""
 
 _Done = TypeVar("_Done")
 

@@ -13,9 +13,10 @@ from manyhot.errors import LabelError, StoreError
 from manyhot.files import current_folder, write_folder_atomically, write_json
 from manyhot.labels import store_files as files
 from manyhot.labels.aligning import align_sets
+from manyhot.labels.progress import Advance
 from manyhot.labels.sets import LabelSets
 from manyhot.labels.space import LabelSpace
-from manyhot.labels.storage import Progress, StoreBatch, batches_of, open_store
+from manyhot.labels.storage import StoreBatch, batches_of, open_store
 from manyhot.labels.store_files import StoreManifest
 from manyhot.labels.store_writer import StoreWriter
 
@@ -28,7 +29,7 @@ def write_store(
     images: Path | None = None,
     description: str = "data",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> None:
     """Write a store from batches of samples, none of which is kept.
 
@@ -108,7 +109,7 @@ def concatenate_stores(
     *,
     space: LabelSpace | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> None:
     """Write a store that holds the samples of several, one after the other; each row keeps its source.
 
@@ -136,7 +137,7 @@ def write_parts(
     *,
     space: LabelSpace | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> None:
     """Write a store that holds the samples of several parts, one after the other; each row keeps its source.
 

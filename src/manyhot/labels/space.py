@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class LabelSpace:
         if self.groups is not None:
             object.__setattr__(self, "groups", tuple(self.groups))
         if self.parents is not None:
-            object.__setattr__(self, "parents", tuple(tuple(parents) for parents in self.parents))
+            object.__setattr__(self, "parents", tuple(map(_ids_of_parents, self.parents)))
         for field, values in (("groups", self.groups), ("parents", self.parents)):
             if values is not None and len(values) != len(self.names):
                 raise LabelError(
@@ -54,9 +55,9 @@ class LabelSpace:
                 )
         for child, parents in enumerate(self.parents or ()):
             for parent in parents:
-                if not 0 <= parent < len(self.names) or parent == child:
+                if type(parent) is not int or not 0 <= parent < len(self.names) or parent == child:
                     raise LabelError(
-                        f"label {quote(self.names[child])} names parent {parent}, which is no other label's id"
+                        f"label {quote(self.names[child])} names parent {parent!r}, which is no other label's id"
                     )
 
     def __len__(self) -> int:
@@ -134,7 +135,7 @@ class LabelSpace:
         return LabelSpace(
             names=tuple(data["names"]),
             groups=None if groups is None else tuple(groups),
-            parents=None if parents is None else tuple(tuple(ids) for ids in parents),
+            parents=None if parents is None else tuple(parents),
         )
 
 
@@ -152,6 +153,16 @@ def name_fault(name: str) -> str | None:
     if not name.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return f"has a control character in its name: {name[:80]!r}"
     return None
+
+
+def _ids_of_parents(parents: Iterable[int]) -> tuple[int, ...]:
+    if isinstance(parents, str) or not isinstance(parents, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - what a user's JSON may hold
+        raise LabelError(f"parents of a label are {quote(parents)}; give a list of label ids, like [0]")
+    # Numbers of an array become plain ones; what is none is named with its label. bool is an int, and no id.
+    return tuple(
+        operator.index(parent) if hasattr(parent, "__index__") and not isinstance(parent, bool) else parent
+        for parent in parents
+    )
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ the system read once for one of them is there for all. `building` writes stores.
 """
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from manyhot.files import current_folder
 from manyhot.labels import store_files as files
 from manyhot.labels.csr import BLOCK_ROWS, Csr
 from manyhot.labels.npy import map_npy
+from manyhot.labels.progress import Advance
 from manyhot.labels.sets import LabelSets
 from manyhot.labels.source import LabelSource
 from manyhot.labels.space import LabelSpace
@@ -27,9 +28,6 @@ from manyhot.labels.store_files import MEND, StoreManifest
 SAMPLES_SCHEMA = pa.schema(
     [("reference", pa.string()), ("split", pa.string()), ("group", pa.string()), ("source", pa.uint16())]
 )
-
-Progress = Callable[[int], object]
-"""Called with the number of rows done since the last call."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,7 +166,7 @@ def open_store(folder: Path) -> LabelStore:
     )
 
 
-def check_store(folder: Path, *, progress: Progress | None = None) -> list[str]:
+def check_store(folder: Path, *, progress: Advance | None = None) -> list[str]:
     """Return what is wrong with a store, a line each; reads every byte of it.
 
     >>> check_store(Path("nowhere"))
@@ -190,7 +188,7 @@ def check_store(folder: Path, *, progress: Progress | None = None) -> list[str]:
     return faults or list(_content_faults(store, progress))
 
 
-def _content_faults(store: LabelStore, progress: Progress | None) -> Iterator[str]:
+def _content_faults(store: LabelStore, progress: Advance | None) -> Iterator[str]:
     start = 0
     try:
         for batch in store.blocks():

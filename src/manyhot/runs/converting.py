@@ -63,7 +63,7 @@ def convert(
         return _conversion_of(out)
     manifests = [open_source(path, options) for path in data]
     if len(data) > 1:
-        manifests = [_with_named_sources(one, path) for one, path in zip(manifests, data, strict=True)]
+        manifests = [_with_named_sources(one, name) for one, name in zip(manifests, _names_of(data), strict=True)]
     for one, path in zip(manifests, data, strict=True):
         log.info("%s", one.description)
         if one.features is not None:
@@ -111,11 +111,27 @@ def _stream(path: Path, out: Path, options: SourceOptions, *, overwrite: bool) -
     return True
 
 
-def _with_named_sources(manifest: Manifest, path: Path) -> Manifest:
+def _names_of(data: Sequence[Path]) -> list[str]:
+    """Return a name for each path: its last parts, as many as it takes to tell them apart; a path given twice is counted.
+
+    >>> _names_of([Path("/a/train"), Path("/b/train")]), _names_of([Path("/a/b"), Path("/c"), Path("/c")])
+    (['a/train', 'b/train'], ['b', 'c', 'c (2)'])
+    """
+    different = list(dict.fromkeys(path.absolute() for path in data))
+    longest = max(len(path.parts) for path in different)
+    tails = ([Path(*path.parts[-length:]).as_posix() for path in different] for length in range(1, longest + 1))
+    name_of = dict(zip(different, next(names for names in tails if len(set(names)) == len(names)), strict=True))
+    found: list[str] = []
+    for number, path in enumerate(data):
+        before = sum(path.absolute() == other.absolute() for other in data[:number])
+        found.append(f"{name_of[path.absolute()]} ({before + 1})" if before else name_of[path.absolute()])
+    return found
+
+
+def _with_named_sources(manifest: Manifest, name: str) -> Manifest:
     """Name sources that have no name of their own after their data, so that they can be told apart."""
     sources = tuple(
-        replace(source, name=path.name or str(path)) if source.name == _UNNAMED else source
-        for source in manifest.labels.sources
+        replace(source, name=name) if source.name == _UNNAMED else source for source in manifest.labels.sources
     )
     return replace(manifest, labels=replace(manifest.labels, sources=sources))
 

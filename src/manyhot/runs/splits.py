@@ -230,18 +230,34 @@ def load_splits(folder: Path) -> SavedSplits:
     """
     path = folder / FILE_NAME
     try:
-        # Splits as numbers, not three words for every sample; one block at a time, or all of the file waits in memory.
-        table = pq.read_table(path, read_dictionary=["split"], use_threads=False, pre_buffer=False)
-        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        names, references, sizes = (table.column(name) for name in ("split", "reference", "size_bytes"))
-        splits = Splits(codes=_codes_of(names), fingerprint=metadata["fingerprint"], origin=metadata["origin"])
-        return SavedSplits(
-            splits=splits, root=Path(metadata["root"]), references=references, sizes_bytes=sizes.to_numpy()
-        )
+        # Splits as numbers, not three words for every sample.
+        with pq.ParquetFile(path, read_dictionary=["split"], pre_buffer=False) as file:
+            return _read_splits(file)
     except FileNotFoundError:
         raise RunError(f"{path}: missing; is {folder} a run folder?") from None
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise RunError(f"{path}: cannot be read ({error}); train again") from None
+
+
+def _read_splits(file: pq.ParquetFile) -> SavedSplits:
+    """Return the splits of an open file, a block of rows at a time: all of them twice would be hundreds of megabytes."""
+    metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+    num_samples = file.metadata.num_rows
+    codes, sizes = np.empty(num_samples, dtype=np.uint8), np.empty(num_samples, dtype=np.int64)
+    references: list[pa.Array] = []
+    start = 0
+    for batch in file.iter_batches(_GROUP_ROWS, columns=["reference", "split", "size_bytes"], use_threads=False):
+        rows = slice(start, start + batch.num_rows)
+        codes[rows] = _codes_of(pa.chunked_array([batch.column("split")]))
+        sizes[rows] = batch.column("size_bytes").to_numpy()
+        references.append(batch.column("reference"))
+        start += batch.num_rows
+    return SavedSplits(
+        splits=Splits(codes=codes, fingerprint=metadata["fingerprint"], origin=metadata["origin"]),
+        root=Path(metadata["root"]),
+        references=pa.chunked_array(references, pa.string()),
+        sizes_bytes=sizes,
+    )
 
 
 def changed_pictures(saved: SavedSplits, manifest: Manifest, rows: Int64[np.ndarray, " k"]) -> list[str]:

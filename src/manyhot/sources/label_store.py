@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from manyhot.errors import SourceError, StoreError, quote
-from manyhot.labels.storage import LabelStore, Progress, check_store, open_store
+from manyhot.labels.progress import Advance
+from manyhot.labels.storage import LabelStore, check_store, open_store
 from manyhot.labels.store_files import SAMPLES, is_store
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import SAMPLES_SCHEMA, Manifest
@@ -65,7 +66,7 @@ def _described(store: LabelStore, path: Path) -> str:
     return f"{store.num_samples:,} samples with {store.labels.num_labels:,} labels from the label store {path}"
 
 
-def check_label_store(path: Path, *, progress: Progress | None = None) -> tuple[Finding, ...]:
+def check_label_store(path: Path, *, progress: Advance | None = None) -> tuple[Finding, ...]:
     """Return what is wrong with the files of a store; reads all of them. Nothing for any other kind of data.
 
     Args:

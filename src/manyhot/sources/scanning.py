@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from tqdm import tqdm
+
 from manyhot.sources.text import is_unicode
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
@@ -102,7 +104,11 @@ def scan_folder(root: Path) -> FolderScan:
 
 
 def walk_folder(scan: FolderScan) -> Iterator[str]:
-    """Yield every file under the folder of a scan, which takes note of all else."""
+    """Yield every file under the folder of a scan, which takes note of all else; long walks show a bar on a terminal."""
+    yield from tqdm(_walk(scan), desc="listing files", unit=" files", disable=None, delay=0.5, leave=False)
+
+
+def _walk(scan: FolderScan) -> Iterator[str]:
     real_root = os.path.realpath(scan.root)
     waiting = [""]
     while waiting:

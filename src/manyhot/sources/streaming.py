@@ -23,7 +23,8 @@ from manyhot.errors import quote
 from manyhot.labels import Hierarchy, LabelSource, LabelSpace
 from manyhot.labels.arrow_rows import batch_from_arrow
 from manyhot.labels.expansion import expand_batches
-from manyhot.labels.storage import Progress, StoreBatch
+from manyhot.labels.progress import Advance
+from manyhot.labels.storage import StoreBatch
 from manyhot.sources.expanding import find_hierarchy
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import NeedsWholeError
@@ -81,7 +82,7 @@ class StreamedSource:
 
 @contextmanager
 def stream_source(
-    path: Path, options: SourceOptions, progress: Progress | None = None
+    path: Path, options: SourceOptions, progress: Advance | None = None
 ) -> Generator[StreamedSource | None]:
     """Give a source that was read in flat memory, or None where it must be read whole.
 
@@ -111,7 +112,7 @@ def stream_source(
         yield source
 
 
-def _collect(rows: "_Waiting", listings: Iterator[Listing], findings: FindingLog, progress: Progress | None) -> None:
+def _collect(rows: "_Waiting", listings: Iterator[Listing], findings: FindingLog, progress: Advance | None) -> None:
     with pa.ipc.new_stream(str(rows.path), pa.schema(_FIELDS)) as writer:
         for listing in listings:
             if listing.references:
