@@ -69,8 +69,9 @@ def _bucket_scale(known: Float[np.ndarray, " m"], num_buckets: int) -> tuple[flo
     low, high = known.dtype.type(np.inf), known.dtype.type(-np.inf)
     for index in range(len(known)):
         value = known[index]
-        if np.isfinite(value):
-            low, high = min(low, value), max(high, value)
+        is_finite = abs(value) < np.inf
+        low = value if is_finite and value < low else low
+        high = value if is_finite and value > high else high
     width = high - low
     return low, np.float32(num_buckets - 1) / width if width > 0 else np.float32(0)
 
@@ -83,10 +84,14 @@ def _bin_buckets(below: Int32[np.ndarray, " b"], bins: int) -> UInt8[np.ndarray,
         below[bucket] += below[bucket - 1]
     total = np.int64(below[-1])
     place_of = np.empty(len(below) - 1, dtype=np.uint8)
+    # A bin ends below the first rank of the next: walked to, as a division for each bucket would cost more than its cells.
+    place, end = 0, (total + bins - 1) // bins
     for bucket in range(len(place_of)):
-        first = below[bucket] * bins // total
-        last = max(below[bucket], below[bucket + 1] - 1) * bins // total
-        place_of[bucket] = first if first == last else SPLIT
+        while place < bins - 1 and below[bucket] >= end:
+            place += 1
+            end = ((place + 1) * total + bins - 1) // bins
+        # An empty bucket is in whichever bin.
+        place_of[bucket] = place if below[bucket + 1] <= end else SPLIT
     return place_of
 
 
