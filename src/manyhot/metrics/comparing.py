@@ -62,8 +62,8 @@ def compare(
     """Return the difference of every figure of two models, first minus second, with its interval.
 
     Both models are judged on the same samples and each replicate gives a sample the same weight for both, so what makes
-    a sample hard for both cancels: the interval is narrower than the two models' own intervals suggest. So does the bias
-    of small samples; the ends are percentiles of the replicates as they are.
+    a sample hard for both cancels: the interval is narrower than the two models' own intervals suggest. The bias of small
+    samples cancels too: the ends are percentiles of the replicates as they are.
 
     Args:
         first: Scores of the first model.
