@@ -11,6 +11,7 @@ from manyhot.metrics import device_ranks, ranks
 from manyhot.metrics.calibration import Predicted, calibration_errors, pooled_calibration_error, proper_scores
 from manyhot.metrics.counting_kernels import compare_cells, place_cells
 from manyhot.metrics.curves import rank_positives
+from manyhot.metrics.figures import sum_once
 from manyhot.metrics.probability_kernels import judge_logits, judge_probs
 from manyhot.metrics.ranking import rank_by_row
 from manyhot.metrics.scores import read_scores
@@ -234,3 +235,16 @@ def test_bins_without_sorting_are_those_of_the_sorted_cells(kind, levels, random
 def test_scores_are_read_without_a_copy(as_sets):
     logits = np.zeros((3, 2), dtype=np.float32)
     assert read_scores(logits, read_truth(as_sets(np.zeros((3, 2))))) is logits
+
+
+@pytest.mark.parametrize("spread", [0, 3, 40, 200])
+def test_sums_of_many_values_are_rounded_once(spread):
+    generator = np.random.default_rng(spread)
+    for size in (199, 200, 5_000):
+        values = generator.normal(size=size) * 2.0 ** generator.integers(-spread, spread + 1, size)
+        # Their own opposites leave nothing but what rounding would lose.
+        for given in (np.abs(values), values, np.concatenate((values, -values, [2.0**-300]))):
+            assert sum_once(given) == math.fsum(given)
+    assert sum_once(np.append(np.ones(300), math.inf)) == math.inf
+    for scale in (0.0, 5e-324, 1e-290, 1e300):
+        assert sum_once(np.full(300, scale)) == math.fsum([scale] * 300)

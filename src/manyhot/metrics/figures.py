@@ -11,6 +11,11 @@ from jaxtyping import Float64, Num
 from manyhot.errors import RunError, ScoreError, did_you_mean
 
 SCHEMA = 1
+# Between so many values a sum in parts is faster than `math.fsum`, and exact: 2²⁰ parts of 31 bits have at most 51.
+FEW_VALUES, MANY_VALUES = 200, 1 << 20
+PART_BITS = 30
+# The third part of smaller values could be smaller than any number.
+LEAST_TOP = 2.0**-900
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,34 @@ def mean_figure(values: Float64[np.ndarray, " k"], weights: Num[np.ndarray, " k"
     """
     defined = ~np.isnan(values)
     kept = values[defined]
-    # tolist: Python sums its own numbers three times as fast as NumPy's.
     if weights is None:
-        return ratio_figure(math.fsum(kept.tolist()), len(kept), len(kept), len(values))
+        return ratio_figure(sum_once(kept), len(kept), len(kept), len(values))
     kept_weights = weights[defined].astype(np.float64)
-    return ratio_figure(
-        math.fsum((kept * kept_weights).tolist()), math.fsum(kept_weights.tolist()), len(kept), len(values)
-    )
+    return ratio_figure(sum_once(kept * kept_weights), sum_once(kept_weights), len(kept), len(values))
+
+
+def sum_once(values: Float64[np.ndarray, " k"]) -> float:
+    """Return the sum of the values, rounded once, as `math.fsum` does, several times as fast where they are many.
+
+    >>> sum_once(np.array([1.0, 1e-20, -1.0]))
+    1e-20
+    """
+    if FEW_VALUES <= len(values) <= MANY_VALUES:
+        top = float(np.abs(values).max())
+        if LEAST_TOP < top < 1 / LEAST_TOP:
+            # Each part is a whole multiple of one power of two, and so few that no sum of them is rounded.
+            unit = math.ldexp(1.5, math.frexp(top)[1] + 52 - PART_BITS)
+            parts: list[float] = []
+            for _ in range(3):
+                part = (values + unit) - unit
+                parts.append(float(part.sum()))
+                values = values - part
+                unit = math.ldexp(unit, -PART_BITS - 1)
+            if not values.any():
+                return math.fsum(parts)
+            return math.fsum([*parts, *values.tolist()])
+    # tolist: Python sums its own numbers three times as fast as NumPy's.
+    return math.fsum(values.tolist())
 
 
 def ratio_figure(numerator: float, denominator: float, defined: int, total: int) -> Figure:
