@@ -162,5 +162,14 @@ def test_other_protocols_stand_beside_with_what_differs() -> None:
     assert ": in per cent" in seen.text
 
 
+def test_figures_that_no_protocol_can_give_have_no_row_among_protocols() -> None:
+    page = report(label("cat", 0.5))
+    figures = {"map_macro": Figure(0.75, 2, 2), "psp_at_1": Figure(None, 0, 2)}
+    other = Evaluation(**{**vars(page.evaluation), "protocol": "xc", "figures": figures})
+    shown = render_page(report(label("cat", 0.5), others=[(other, "in sums")])).partition("Under other protocols")[2]
+    assert "<code>map_macro</code>" in shown
+    assert "psp_at_1" not in shown
+
+
 def test_what_holds_for_the_whole_decision_is_said() -> None:
     assert "at most 10 % missed" in read(render_page(report(label("cat", 0.5), notes=["at most 10 % missed"]))).text

@@ -132,12 +132,11 @@ def mask_figures(counts: Confusion, *, empty: Empty = "undefined") -> dict[str, 
     0.6667 (1 of 2) 0.8333 (2 of 2)
     """
     figures: dict[str, Figure] = {}
-    pooled = counts.pooled()
-    known, cells = int(counts.known.sum()), int(counts.known.sum())
+    pooled, known = counts.pooled(), int(counts.known.sum())
     for name, figure in (("dice", dice), ("iou", iou)):
         figures[f"{name}_macro"] = mean_figure(figure(counts, empty=empty))
         value = float(figure(pooled, empty=empty)[0])
-        figures[f"{name}_micro"] = Figure(None if np.isnan(value) else value, known, cells)
+        figures[f"{name}_micro"] = Figure(None if np.isnan(value) else value, known, known)
     return figures
 
 

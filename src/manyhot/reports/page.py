@@ -118,7 +118,7 @@ def _protocols(evaluation: "Evaluation", others: "Sequence[tuple[Evaluation, str
         + [_number(one.figures[name].value) if name in one.figures else "" for one in columns]
         for names in SIDE_BY_SIDE
         for name in names
-        if any(name in one.figures for one in columns)
+        if any(name in one.figures and one.figures[name].value is not None for one in columns)
     ]
     told = "".join(f"<li><b>{escape(other.protocol)}</b>: {escape(line)}</li>" for other, line in others)
     table = _table(["figure", *(one.protocol for one in columns)], rows)
