@@ -135,7 +135,7 @@ class LabelSpace:
         return LabelSpace(
             names=tuple(data["names"]),
             groups=None if groups is None else tuple(groups),
-            parents=None if parents is None else tuple(parents),
+            parents=None if parents is None else tuple(map(_ids_of_parents, parents)),
         )
 
 
