@@ -72,9 +72,13 @@ def recipe_of(path="data", head=None, branching=None) -> Recipe:
 @pytest.mark.parametrize(
     ("head", "branching"),
     [
-        *((head, None) for head in HEADS.values()),
+        *(
+            # The others cost the default run more than they tell: tests/models builds every head.
+            pytest.param(head, None, marks=() if name == "ml-decoder" else pytest.mark.slow)
+            for name, head in HEADS.items()
+        ),
         (HEADS["linear"], BranchingConfig(at=3)),
-        (HEADS["ml-decoder"], BranchingConfig(at=0, groups="labels")),
+        pytest.param(HEADS["ml-decoder"], BranchingConfig(at=0, groups="labels"), marks=pytest.mark.slow),
     ],
     ids=[*HEADS, "branched", "branched by label"],
 )
