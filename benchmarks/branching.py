@@ -17,7 +17,18 @@ import time
 from pathlib import Path
 
 COLOURS = ("black", "blue", "brown", "green", "red", "white")
-ENCODER = ["--encoder", "resnet10t", "--pretrained", "none", "--image-size", "32", "--epochs", "8", "--batch-size", "64"]
+ENCODER = [
+    "--encoder",
+    "resnet10t",
+    "--pretrained",
+    "none",
+    "--image-size",
+    "32",
+    "--epochs",
+    "8",
+    "--batch-size",
+    "64",
+]
 LINES: dict[str, list[str]] = {
     "linear": [],
     **{f"branches at {at}": ["--branch-at", str(at)] for at in range(6)},

@@ -48,7 +48,7 @@ def test_what_is_not_set_stands_as_a_comment_and_stays_unset():
         ("[images]\nsize = [1]", "images.size is list; it must be a whole number"),
         ("[training]\nprecision = 'bf61'", "did you mean 'bf16'?"),
         ("[training]\nepochs = 0", "training.epochs is 0; it must be at least 1"),
-        ("[loss]\nkind = 'bce'", "loss.kind is \"bce\"; it must be one of binary-cross-entropy, soft-margin"),
+        ("[loss]\nkind = 'bce'", 'loss.kind is "bce"; it must be one of binary-cross-entropy, soft-margin'),
         ("[loss]\npos_weight = 'count'", "did you mean 'counts'?"),
         ("[loss.pos_weight]\ndog = 0", "loss.pos_weight.dog is 0.0; it must be above 0"),
         ("[optimiser]\nlr = nan", "optimiser.lr is NaN; it must be a number"),
