@@ -8,11 +8,15 @@ from torch import Tensor, nn
 from manyhot.errors import ModelError
 
 
-def encoder_tokens(encoder: nn.Module, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n t d"]:
+def encoder_tokens(encoder: nn.Module, images: Float[Tensor, "n *input"]) -> Float[Tensor, "n t d"]:
     """Return the features of each place of each picture.
 
     Maps of features `(n, d, h, w)` and `(n, h, w, d)` are flattened by rows; tokens that stand for the whole picture
     are left out.
+
+    Args:
+        encoder: An encoder of timm, or the rest of one that was cut.
+        images: Normalised pictures `(n, 3, h, w)`; for a rest, what its trunk gave.
 
     Raises:
         ModelError: If the encoder gives no features of places.
