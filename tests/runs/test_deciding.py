@@ -1,6 +1,7 @@
 """The recipe's `[decision]`: read strictly, fitted by a training, and changed afterwards without another one."""
 
 import json
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +10,9 @@ from PIL import Image
 
 from manyhot.cli.main import main
 from manyhot.config import DataConfig, DecisionConfig, EncoderConfig, ImagesConfig, Recipe, TrainingConfig
+from manyhot.config.decisions import RULE_SETTINGS
 from manyhot.decisions import LeastCost
+from manyhot.decisions.rules import RuleName
 from manyhot.errors import ConfigError, LabelError, RunError, UsageError
 from manyhot.labels import LabelSpace
 from manyhot.recipes import dump_recipe, recipe_from_dict
@@ -144,3 +147,8 @@ def test_a_bundle_alone_takes_no_other_decision(finished: Run):
 def test_decide_takes_no_setting_of_training(finished: Run, capsys):
     assert main(["decide", str(finished.folder), "--training.epochs", "3"]) == 2
     assert "decide takes --decision.FIELD alone" in capsys.readouterr().err
+
+
+def test_recipes_know_the_rules_that_decisions_know():
+    hints = get_type_hints(DecisionConfig)
+    assert set(get_args(hints["rule"])) == set(RULE_SETTINGS) == set(get_args(RuleName))
