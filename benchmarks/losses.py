@@ -25,8 +25,8 @@ import torch
 from main_job import cpu_model
 from torch import Tensor, nn
 
-from manyhot.data.augmentation import resize
 from manyhot.data.decoding import decode_image
+from manyhot.data.resizing import resize
 from manyhot.decisions import fit_decision
 from manyhot.labels import LabelCounts, LabelSets, count_cells
 from manyhot.labels.splitting import split_samples

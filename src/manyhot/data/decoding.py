@@ -8,6 +8,7 @@ import io
 import stat
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from manyhot.data.containers import Container, read_container, strip_jpeg
-from manyhot.data.orientation import read_orientation, upright
+from manyhot.data.orientation import MIRRORED, UPSIDE_DOWN, read_orientation, upright
+from manyhot.data.resizing import ScaledPixels
 from manyhot.errors import ImageError
 
 MAX_PIXELS = 100_000_000
@@ -36,7 +38,86 @@ _DECODER_ERRORS = (
 )  # fmt: skip
 
 
-def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedImage:
+    """A picture whose size is known, and checked, before it is decoded.
+
+    Args:
+        name: What errors call it.
+        container: What stands around the pixels.
+        orientation: How it has to be turned, as EXIF counts, 1 to 8.
+    """
+
+    name: str
+    container: Container
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Stored height and width of the picture, upright."""
+        width, height = self.container.width, self.container.height
+        return (height, width) if self.orientation < 5 else (width, height)
+
+    def decode(self, *, at_least: tuple[int, int] | None = None) -> ScaledPixels:
+        """Return the pixels, upright, smaller than stored where that is cheaper.
+
+        Args:
+            at_least: Height and width that the result must have, unless it is stored smaller; None: as stored.
+
+        Raises:
+            ImageError: If it is damaged, naming the file.
+        """
+        divisor = self._divisor(at_least)
+        try:
+            image = upright(_decode(self.container, divisor), self.orientation)
+        except ImageError as error:
+            raise ImageError(f"{self.name}: {error}") from error
+        # A JPEG's last row and column may stand for fewer stored pixels than the others; turned, they come first.
+        spare = [side - stored / divisor for side, stored in zip(image.shape, self.size, strict=False)]
+        return ScaledPixels(
+            pixels=image,
+            divisor=divisor,
+            top=spare[0] if self.orientation in UPSIDE_DOWN else 0.0,
+            left=spare[1] if self.orientation in MIRRORED else 0.0,
+        )
+
+    def _divisor(self, at_least: tuple[int, int] | None) -> int:
+        """Return by how much libjpeg is to divide the sides: other fractions are slower than decoding it all."""
+        if at_least is None or self.container.format != "JPEG":
+            return 1
+        shrink = min(stored // wanted for stored, wanted in zip(self.size, at_least, strict=True))
+        return next(divisor for divisor in (8, 4, 2, 1) if divisor <= max(shrink, 1))
+
+
+def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> EncodedImage:
+    """Return a picture that is ready to be decoded; its header has been read and its size checked.
+
+    Args:
+        source: A file, or the bytes of one.
+        max_pixels: The largest number of pixels that is decoded.
+
+    Raises:
+        ImageError: If it is missing, empty, cut off, too large or of another format, naming the file.
+
+    >>> white = io.BytesIO()
+    >>> Image.new("L", (30, 20), 255).save(white, "JPEG")
+    >>> open_image(white.getvalue()).size
+    (20, 30)
+    >>> open_image(white.getvalue()).decode(at_least=(5, 5)).pixels.shape
+    (5, 8, 3)
+    """
+    name = "bytes in memory" if isinstance(source, bytes) else str(source)
+    try:
+        container = read_container(source if isinstance(source, bytes) else _read_file(source))
+        _check_size(container, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    return EncodedImage(name=name, container=container, orientation=read_orientation(container.exif))
+
+
+def decode_image(
+    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels of a JPEG, PNG or WebP file as 8-bit RGB, upright.
 
     The format is told by content, never by name. Size is checked before anything is decoded, and the EXIF orientation
@@ -47,6 +128,8 @@ def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8
     Args:
         source: A file, or the bytes of one.
         max_pixels: The largest number of pixels that is decoded.
+        at_least: Height and width that suffice: a JPEG that is at least twice as large is decoded at a half, a quarter
+            or an eighth, never smaller than this. None decodes it as it is stored.
 
     Raises:
         ImageError: Whatever is wrong, naming the file: missing, empty, cut off, damaged, too large, another format.
@@ -59,14 +142,7 @@ def decode_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8
     Traceback (most recent call last):
     manyhot.errors.ImageError: bytes in memory: is cut off; get it again from where it came from
     """
-    try:
-        container = read_container(source if isinstance(source, bytes) else _read_file(source))
-        _check_size(container, max_pixels)
-        image = _decode(container)
-    except ImageError as error:
-        name = "bytes in memory" if isinstance(source, bytes) else source
-        raise ImageError(f"{name}: {error}") from error
-    return upright(image, read_orientation(container.exif))
+    return open_image(source, max_pixels=max_pixels).decode(at_least=at_least).pixels
 
 
 def _check_size(container: Container, max_pixels: int) -> None:
@@ -94,27 +170,34 @@ def _read_file(path: Path) -> bytes:
         raise ImageError(f"cannot be a file's name: {error}") from None
 
 
-def _decode(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+def _decode(container: Container, divisor: int) -> UInt8[np.ndarray, "h w 3"]:
     try:
-        image = _decode_jpeg(container) if container.format == "JPEG" else _decode_with_pillow(container)
+        image = _decode_jpeg(container, divisor) if container.format == "JPEG" else _decode_with_pillow(container)
     except _DECODER_ERRORS as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise ImageError(f"is a damaged {container.format}: {reason[0]}") from error
-    if image.shape != (container.height, container.width, 3):
+    if image.shape != (-(-container.height // divisor), -(-container.width // divisor), 3):
         raise ImageError(f"decodes to another size than its header says; it is a damaged {container.format}")
     return image
 
 
-def _decode_jpeg(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+def _decode_jpeg(container: Container, divisor: int) -> UInt8[np.ndarray, "h w 3"]:
     try:
         colours = simplejpeg.decode_jpeg_header(container.pixels)[2]
     except ValueError:
         # Rare ways of subsampling, which simplejpeg does not know.
-        return _decode_with_pillow(container)
-    # strict: what libjpeg would only warn of, such as missing data, leaves grey areas.
-    if colours in ("CMYK", "YCCK"):
-        return _rgb_of_cmyk(simplejpeg.decode_jpeg(container.pixels, "CMYK", strict=True), container.is_adobe)
-    return simplejpeg.decode_jpeg(container.pixels, "RGB", strict=True)
+        return _decode_with_pillow(container, divisor)
+    is_cmyk = colours in ("CMYK", "YCCK")
+    image = simplejpeg.decode_jpeg(
+        container.pixels,
+        "CMYK" if is_cmyk else "RGB",
+        # What libjpeg would only warn of, such as missing data, leaves grey areas.
+        strict=True,
+        min_height=-(-container.height // divisor),
+        min_width=-(-container.width // divisor),
+        min_factor=divisor,
+    )
+    return _rgb_of_cmyk(image, container.is_adobe) if is_cmyk else image
 
 
 def _rgb_of_cmyk(cmyk: UInt8[np.ndarray, "h w 4"], is_inverted: bool) -> UInt8[np.ndarray, "h w 3"]:
@@ -126,8 +209,10 @@ def _rgb_of_cmyk(cmyk: UInt8[np.ndarray, "h w 4"], is_inverted: bool) -> UInt8[n
     return rgb
 
 
-def _decode_with_pillow(container: Container) -> UInt8[np.ndarray, "h w 3"]:
+def _decode_with_pillow(container: Container, divisor: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     with _open_with_pillow(container) as image:
+        if divisor > 1:
+            image.draft(None, (-(-container.width // divisor), -(-container.height // divisor)))
         image.load()
         plain = _to_8_bits(image, container.pixels[24]) if container.format == "PNG" else image
         if plain.has_transparency_data:

@@ -5,6 +5,12 @@ import struct
 import numpy as np
 from jaxtyping import UInt8
 
+MIRRORED = frozenset((2, 3, 6, 7))
+"""Orientations whose columns run from right to left once rows and columns are what they should be."""
+
+UPSIDE_DOWN = frozenset((3, 4, 7, 8))
+"""Orientations whose rows then run from bottom to top."""
+
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 
@@ -48,8 +54,8 @@ def upright(image: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.nda
     """
     if orientation >= 5:
         image = image.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
+    if orientation in MIRRORED:
         image = image[:, ::-1]
-    if orientation in (3, 4, 7, 8):
+    if orientation in UPSIDE_DOWN:
         image = image[::-1]
     return np.ascontiguousarray(image)

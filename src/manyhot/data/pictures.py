@@ -1,0 +1,59 @@
+"""From a file to what the model sees, in one go: no more is decoded than the crop needs."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from manyhot.data.augmentation import CropTransform, ImageTransform
+from manyhot.data.decoding import MAX_PIXELS, open_image
+from manyhot.data.resizing import write_crop
+from manyhot.errors import UsageError
+
+
+def load_picture(
+    source: Path | bytes,
+    transform: ImageTransform,
+    generator: np.random.Generator | None = None,
+    *,
+    out: UInt8[np.ndarray, "3 height width"] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> UInt8[np.ndarray, "3 height width"]:
+    """Return a picture, decoded and transformed, as three planes.
+
+    A transform that can plan its crop does so from the header, and a JPEG much larger than needed is then decoded at a
+    half, a quarter or an eighth. What is drawn at random does not depend on that. Safe to call from several threads,
+    each with its own generator.
+
+    Args:
+        source: A file, or the bytes of one.
+        transform: Makes all pictures the same size.
+        generator: Where the transform's random numbers come from.
+        out: Where the planes go, for example a place in a batch; new memory by default.
+        max_pixels: The largest number of pixels that is decoded.
+
+    Raises:
+        ImageError: Whatever is wrong with the file, naming it.
+        UsageError: If the transform gives another size than that of `out`.
+
+    >>> from manyhot.data.augmentation import EvaluationTransform
+    >>> load_picture(Path("absent.jpg"), EvaluationTransform(8))
+    Traceback (most recent call last):
+    manyhot.errors.ImageError: absent.jpg: does not exist
+    """
+    encoded = open_image(source, max_pixels=max_pixels)
+    if isinstance(transform, CropTransform):
+        plan = transform.plan(*encoded.size, generator)
+        image = encoded.decode(at_least=plan.least_size(*encoded.size))
+        planes = np.empty((3, plan.size, plan.size), dtype=np.uint8) if out is None else out
+        write_crop(image, plan, planes)
+        return planes
+    planes = transform(encoded.decode().pixels, generator).transpose(2, 0, 1)
+    if out is None:
+        return np.ascontiguousarray(planes)
+    if planes.shape != out.shape:
+        raise UsageError(
+            f"the transform gave planes of {planes.shape} for a place of {out.shape}; all must be the same"
+        )
+    out[...] = planes
+    return out
