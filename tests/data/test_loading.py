@@ -18,7 +18,7 @@ from manyhot.data.augmentation import EvaluationTransform, ImageTransform, Train
 from manyhot.data.decoding import decode_image
 from manyhot.data.loading import Batch, ImageLoader, PictureLoader
 from manyhot.data.order import Ranks
-from manyhot.data.samples import ImageSamples, ManifestPaths, Request
+from manyhot.data.samples import ImageSamples, Request
 from manyhot.errors import ImageError, LabelError, TrainingError, UsageError
 from manyhot.labels import LabelSets
 from manyhot.sources import list_pictures
@@ -363,7 +363,7 @@ def test_workers_end_with_the_main_process(manifest: Manifest, ending: str) -> N
 def test_labels_do_not_travel_to_workers(manifest: Manifest) -> None:
     many = LabelSets.from_lists([list(range(3))] * NUM_SAMPLES, manifest.labels.space)
     big = Manifest(root=manifest.root, samples=manifest.samples, labels=many)
-    samples = ImageSamples(ManifestPaths(big), EvaluationTransform(SIZE), seed=0)
+    samples = ImageSamples(big.pictures, EvaluationTransform(SIZE), seed=0)
     sent = pickle.dumps(samples)
     assert b"LabelSets" not in sent
     request = Request(epoch=0, rows=np.array([3, 1]))

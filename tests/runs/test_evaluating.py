@@ -21,6 +21,7 @@ from manyhot.runs.judging_mapped import Links
 from manyhot.runs.run import Run
 from manyhot.runs.splits import decide_splits, load_splits, save_splits
 from manyhot.sources import Manifest, open_source
+from manyhot.sources.picture_store import PictureFiles
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,23 @@ def saved(tmp_path):
     return load_splits(tmp_path)
 
 
+def found_in(saved, paths):
+    return _trained_on(saved, [path.name for path in paths], PictureFiles.from_paths(paths))
+
+
 def test_a_training_sample_is_found_in_another_folder(saved, tmp_path):
     row = saved.splits.rows("train")[0]
     copy = tmp_path / "elsewhere" / f"{row}.jpg"
     copy.parent.mkdir()
     copy.write_bytes((saved.root / f"{row}.jpg").read_bytes())
-    assert _trained_on(saved, [copy]) == [copy]
+    assert found_in(saved, [copy]) == [copy.name]
 
 
 def test_a_file_of_the_same_name_and_size_but_other_content_is_no_training_sample(saved, tmp_path):
     row = saved.splits.rows("train")[0]
     other = tmp_path / f"{row}.jpg"
     other.write_bytes(b"\xff" * 100)
-    assert _trained_on(saved, [other]) == []
+    assert found_in(saved, [other]) == []
 
 
 def test_name_and_size_decide_where_the_training_sample_is_gone(saved, tmp_path):
@@ -95,13 +100,13 @@ def test_name_and_size_decide_where_the_training_sample_is_gone(saved, tmp_path)
     other = tmp_path / f"{row}.jpg"
     other.write_bytes(b"\xff" * 100)
     (saved.root / f"{row}.jpg").unlink()
-    assert _trained_on(saved, [other]) == [other]
+    assert found_in(saved, [other]) == [other.name]
 
 
 def test_a_test_sample_of_the_run_is_no_training_sample(saved):
     paths = [saved.root / f"{row}.jpg" for row in saved.splits.rows("test")]
     assert paths
-    assert _trained_on(saved, paths) == []
+    assert found_in(saved, paths) == []
 
 
 def test_a_bundle_alone_stands_beside_the_prevalence_of_its_training(trained):

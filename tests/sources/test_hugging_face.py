@@ -62,7 +62,8 @@ def test_shards_give_names_splits_and_rows_without_labels(tmp_path, feature):
     assert manifest.labels.space.names == ("cat", "dog")
     assert dense(manifest) == [[0, 1], [0, 0], [1, 1], [1, 0], [0, 0]]
     assert manifest.splits() == ["train"] * 4 + ["val"]
-    assert not manifest.has_pictures
+    assert manifest.has_pictures
+    assert [manifest.pictures.read(row) for row in range(5)] == [b"0", b"1", b"2", b"0", b"0"]
 
 
 def test_a_reference_leads_to_its_picture(tmp_path):
@@ -74,6 +75,7 @@ def test_a_reference_leads_to_its_picture(tmp_path):
         manifest = open_source(root)
         pictures = [read_embedded_picture(manifest.root, reference) for reference in manifest.references()]
         assert pictures == [b"0", b"1", b"2", b"other"]
+        assert [manifest.pictures.read(row) for row in (3, 0, 2, 1)] == [b"other", b"0", b"2", b"1"]
         for wrong in ("train.parquet/1", f"{manifest.references()[0]}9", manifest.references()[0][:-2], "/0"):
             with pytest.raises(SourceError, match="check the reference"):
                 read_embedded_picture(manifest.root, wrong)

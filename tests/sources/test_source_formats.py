@@ -1,5 +1,6 @@
 """Each format gives the labels, states and splits that a small hand-written fixture says."""
 
+import gzip
 import io
 import tarfile
 
@@ -170,6 +171,29 @@ def test_webdataset_reads_json_and_cls_members(write):
     manifest = open_source(write({"s.tar": shard}) / "s.tar")
     assert dense(manifest) == [[1, 1], [0, 0]]
     assert manifest.references() == ["0.jpg", "1.jpg"]
+
+
+def test_webdataset_gives_each_picture_from_its_place(write):
+    first = tar_of({"0.jpg": b"one", "0.json": b'["cat"]', "1.json": b"[]", "1.png": b"two"})
+    root = write({"a.tar": first, "b.tar": tar_of({"2.json": b"[]", "2.jpg": b"three"})})
+    manifest = open_source(root)
+    assert manifest.has_pictures
+    assert [bytes(manifest.pictures.read(row)) for row in (2, 0, 1)] == [b"three", b"one", b"two"]
+    assert [bytes(manifest.take([1]).pictures.read(0)), manifest.pictures.size_of(2)] == [b"two", 5]
+    assert manifest.pictures.name_of(2) == f"{root / 'b.tar'}: 2.jpg"
+
+
+def test_a_sample_of_a_tar_without_a_picture_is_named_where_others_have_one(write):
+    root = write({"s.tar": tar_of({"0.jpg": b"one", "0.json": b"[]", "1.json": b'["cat"]'})})
+    (error,) = read_source(root).errors
+    assert (error.name, error.examples) == ("no-picture", ("s.tar, key '1'",))
+
+
+def test_pictures_of_a_compressed_tar_are_not_read_and_that_is_said(write):
+    packed = gzip.compress(tar_of({"0.jpg": b"one", "0.json": b'["cat"]'}))
+    reading = read_source(write({"s.tar.gz": packed}) / "s.tar.gz")
+    assert [finding.name for finding in reading.findings] == ["embedded-pictures"]
+    assert not reading.manifest.has_pictures
 
 
 def test_lists_of_numbers_keep_empty_rows(write):

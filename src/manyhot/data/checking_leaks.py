@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer
@@ -13,11 +12,12 @@ from jaxtyping import Bool, Int64, Integer
 from manyhot.data.checking_labels import finding_about
 from manyhot.data.checking_pictures import blocks_done
 from manyhot.data.sample_codes import NO_SPLIT, group_ids, split_ids
-from manyhot.errors import quote
+from manyhot.errors import ImageError, quote
 from manyhot.labels.cells import states_of
 from manyhot.labels.progress import Progress
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import SPLITS, Manifest
+from manyhot.sources.picture_store import PictureStore
 
 _SHOWN_FILES = 3
 
@@ -33,6 +33,7 @@ def check_leaks(manifest: Manifest, *, progress: Progress | None = None) -> list
         manifest: The samples.
         progress: Called after each block of files that is read.
 
+    >>> from pathlib import Path
     >>> from manyhot.labels import LabelSets
     >>> labels, splits, groups = LabelSets.from_names([["cat"], []]), ["train", "test"], ["film 1", "film 1"]
     >>> manifest = Manifest.from_lists(Path(), ["a", "b"], labels, splits=splits, groups=groups, has_pictures=False)
@@ -114,7 +115,7 @@ def _check_files(
     leaked = f"{manifest.root}: a picture stands in several splits, so figures flatter; keep it in one"
     identical = f"{manifest.root}: files are the same to the byte, and a split may part them; keep one, or group them"
     differing = f"{manifest.root}: files are the same to the byte, and their labels are not; mend the labels"
-    for rows in _identical_files(manifest.root, references, progress):
+    for rows in _identical_files(manifest.pictures, references, progress):
         shown = rows[:_SHOWN_FILES]
         more = f" and {len(rows) - len(shown):,} more" if len(rows) > len(shown) else ""
         where = {int(splits[row]) for row in rows}
@@ -138,38 +139,30 @@ def _contradicted(manifest: Manifest, rows: list[int]) -> str | None:
     return manifest.labels.space.names[int(ids[both[0]])] if both.size else None
 
 
-def _identical_files(root: Path, references: list[str], progress: Progress | None) -> list[list[int]]:
+def _identical_files(pictures: PictureStore, references: list[str], progress: Progress | None) -> list[list[int]]:
     """Return the rows of each set of files that are the same to the byte, in the order of their first row."""
+
+    def digest_of(row: int) -> str | None:
+        try:
+            return hashlib.sha256(pictures.read(row)).hexdigest()
+        except ImageError:
+            return None
+
     # A reference that stands twice is one file; a file that is gone or closed to us is a finding of check_images.
     first = {reference: row for row, reference in reversed(list(enumerate(references)))}
     by_size: dict[int, list[int]] = {}
-    for reference, row in first.items():
-        size = _size_of(root / reference)
-        if size is not None:
+    for row in first.values():
+        size = pictures.size_of(row)
+        if size != -1:
             by_size.setdefault(size, []).append(row)
     candidates = sorted(chain.from_iterable(rows for rows in by_size.values() if len(rows) > 1))
     same: dict[str, list[int]] = {}
     with ThreadPoolExecutor() as pool:
-        digests = pool.map(_digest_of, (root / references[row] for row in candidates))
+        digests = pool.map(digest_of, candidates)
         for row, digest in zip(candidates, blocks_done(digests, len(candidates), progress), strict=True):
             if digest is not None:
                 same.setdefault(digest, []).append(row)
     return [rows for rows in same.values() if len(rows) > 1]
-
-
-def _size_of(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _digest_of(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _check_groups(

@@ -44,13 +44,15 @@ def check_images(manifest: Manifest, *, progress: Progress | None = None, thread
     ['missing-file']
     """
     # OpenCV and the decoders are loaded only once there is something to open.
-    from manyhot.data.decoding import decode_image
+    from manyhot.data.decoding import BYTES_NAME, decode_image
 
-    def fault_of(path: Path) -> str | None:
+    pictures = manifest.pictures
+
+    def fault_of(row: int) -> str | None:
         try:
-            decode_image(path)
+            decode_image(pictures.read(row))
         except (ImageError, OSError) as error:
-            return str(error).removeprefix(f"{path}: ")
+            return str(error).removeprefix(f"{BYTES_NAME}: ")
         return None
 
     findings = FindingLog()
@@ -60,9 +62,9 @@ def check_images(manifest: Manifest, *, progress: Progress | None = None, thread
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         for start in range(0, len(references), _BLOCK):
             block = references[start : start + _BLOCK]
-            faults = pool.map(fault_of, [manifest.root / reference for reference in block])
+            faults = pool.map(fault_of, range(start, start + len(block)))
             for reference, fault in zip(block, faults, strict=True):
-                if fault is not None and not os.path.lexists(manifest.root / reference):
+                if fault is not None and manifest.embedded is None and not os.path.lexists(manifest.root / reference):
                     findings.error("missing-file", missing, quote(reference))
                 elif fault is not None:
                     findings.error("unreadable-image", damaged, f"{quote(reference)}: {fault}")

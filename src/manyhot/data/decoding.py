@@ -5,7 +5,6 @@ Pillow's own `Image.open` is not used: which formats it tries, and when it warns
 """
 
 import io
-import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -24,12 +23,13 @@ from manyhot.data.containers import Container, read_container, strip_jpeg
 from manyhot.data.orientation import MIRRORED, UPSIDE_DOWN, read_orientation, upright
 from manyhot.data.resizing import ScaledPixels
 from manyhot.errors import ImageError
+from manyhot.sources.picture_store import read_picture_file
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused unless asked for: 100 million pixels take 300 MB decoded."""
 
-MAX_BYTES = 512 * 2**20
-"""Larger files are refused unread."""
+BYTES_NAME = "bytes in memory"
+"""What messages call a picture that is no file."""
 
 # What Pillow and simplejpeg raise on damaged data, found by mutating files; each is an exception of its own root.
 _DECODER_ERRORS = (
@@ -89,7 +89,7 @@ class EncodedImage:
         return next(divisor for divisor in (8, 4, 2, 1) if divisor <= max(shrink, 1))
 
 
-def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> EncodedImage:
+def open_image(source: Path | bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> EncodedImage:
     """Return a picture that is ready to be decoded; its header has been read and its size checked.
 
     Args:
@@ -106,9 +106,10 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Encoded
     >>> open_image(white.getvalue()).decode(at_least=(5, 5)).pixels.shape
     (5, 8, 3)
     """
-    name = "bytes in memory" if isinstance(source, bytes) else str(source)
+    name = str(source) if isinstance(source, Path) else BYTES_NAME
     try:
-        container = read_container(source if isinstance(source, bytes) else _read_file(source))
+        # A copy of a view: microseconds beside the decoding, and only bytes can be searched.
+        container = read_container(read_picture_file(source) if isinstance(source, Path) else bytes(source))
         _check_size(container, max_pixels)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
@@ -116,7 +117,7 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Encoded
 
 
 def decode_image(
-    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
+    source: Path | bytes | memoryview, *, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels of a JPEG, PNG or WebP file as 8-bit RGB, upright.
 
@@ -151,23 +152,6 @@ def _check_size(container: Container, max_pixels: int) -> None:
         raise ImageError(f"has {size}; the limit is {max_pixels:,} (max_pixels)")
     if not container.width * container.height:
         raise ImageError(f"has {size}; it is damaged")
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        # A pipe or a device would be read for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("is a folder; name a file" if stat.S_ISDIR(status.st_mode) else "is no ordinary file")
-        if status.st_size > MAX_BYTES:
-            raise ImageError(f"has {status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError("does not exist") from None
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise ImageError(f"cannot be a file's name: {error}") from None
 
 
 def _decode(container: Container, divisor: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
 from manyhot.data.order import Ranks, batch_offsets, epoch_order
-from manyhot.data.samples import ImageSamples, LoadedImages, ManifestPaths, Request, load_in_order
+from manyhot.data.samples import ImageSamples, LoadedImages, Request, load_in_order
 from manyhot.errors import ImageError, TrainingError, UsageError
 from manyhot.sources.manifest import Manifest
+from manyhot.sources.picture_store import PictureFiles
 from manyhot.targets import SparseTargets
 
 
@@ -106,7 +107,7 @@ class ImageLoader:
         manifest.labels.take(self._rows[[self._rows.argmin(), self._rows.argmax()]] if len(self._rows) else [])
         batch_offsets(len(self._rows), batch_size, drop_last=drop_last)
         self._labels = manifest.labels
-        self._paths = ManifestPaths(manifest)
+        self._pictures = manifest.pictures
         self._batch_size, self._drop_last = batch_size, drop_last
         self._seed, self._shuffle = seed, shuffle
         self._ranks = ranks
@@ -114,7 +115,7 @@ class ImageLoader:
         # Whether the next iteration starts where the loader stands; else it is a new epoch.
         self._is_placed = True
         self._requests = _Requests()
-        samples = ImageSamples(self._paths, transform, seed=seed)
+        samples = ImageSamples(self._pictures, transform, seed=seed)
         self._loaded = load_in_order(samples, self._requests, num_workers=num_workers)
 
     @property
@@ -199,7 +200,7 @@ class ImageLoader:
 
     def _batch_of(self, loaded: LoadedImages, share: slice) -> Batch:
         for row, reason in loaded.failures:
-            raise ImageError(f"{self._paths[row]}: {reason}")
+            raise ImageError(f"{self._pictures.name_of(row)}: {reason}")
         size = share.stop - share.start
         rows = loaded.rows[:size]
         targets = SparseTargets.from_label_sets(self._labels.take(rows))
@@ -252,7 +253,7 @@ class PictureLoader:
     def __init__(self, paths: Sequence[Path], transform: ImageTransform, *, batch_size: int, num_workers: int) -> None:
         offsets = batch_offsets(len(paths), batch_size).tolist()
         self._requests = [Request(epoch=0, rows=np.arange(*bounds)) for bounds in pairwise(offsets)]
-        samples = ImageSamples(list(paths), transform, seed=0)
+        samples = ImageSamples(PictureFiles.from_paths(paths), transform, seed=0)
         self._loaded = load_in_order(samples, self._requests, num_workers=num_workers)
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from manyhot.errors import UsageError
 
 
 def load_picture(
-    source: Path | bytes,
+    source: Path | bytes | memoryview,
     transform: ImageTransform,
     generator: np.random.Generator | None = None,
     *,

@@ -6,12 +6,9 @@ import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
@@ -19,35 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter  # pyright: ignore[reportPrivateUsage] (an annotation)
 
 from manyhot.data.augmentation import ImageTransform
-from manyhot.data.decoding import decode_image
+from manyhot.data.decoding import BYTES_NAME, decode_image
 from manyhot.data.order import sample_generator
 from manyhot.errors import ImageError, UsageError
-from manyhot.sources.manifest import Manifest
-
-
-@runtime_checkable
-class Paths(Protocol):
-    """The file of each sample, by row; a list of paths is one."""
-
-    def __getitem__(self, row: int, /) -> Path:
-        """Return the file of one sample."""
-        ...
-
-
-class ManifestPaths:
-    """The files of a manifest, without its labels.
-
-    References stay in Arrow's memory: a list of strings would be copied into every forked worker, page by page, as
-    soon as their counts of references change.
-    """
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._root = manifest.root
-        self._references: pa.Array | pa.ChunkedArray = manifest.samples["reference"].combine_chunks()
-
-    def __getitem__(self, row: int, /) -> Path:
-        """Return the file of one sample."""
-        return self._root / self._references[row].as_py()
+from manyhot.sources.picture_store import PictureStore
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,13 +53,13 @@ class ImageSamples(Dataset[LoadedImages]):
     """Pictures by number, decoded and transformed, a batch at a time.
 
     Args:
-        paths: The file of each row.
+        pictures: The picture of each row.
         transform: Makes all pictures the same size.
         seed: With epoch and row it decides every random number that the transform draws.
     """
 
-    def __init__(self, paths: Paths, transform: ImageTransform, *, seed: int) -> None:
-        self._paths = paths
+    def __init__(self, pictures: PictureStore, transform: ImageTransform, *, seed: int) -> None:
+        self._pictures = pictures
         self._transform = transform
         self._seed = seed
 
@@ -101,11 +73,10 @@ class ImageSamples(Dataset[LoadedImages]):
         rows: list[int] = []
         failures: list[tuple[int, str]] = []
         for row in index.rows.tolist():
-            path = self._paths[row]
             try:
-                image = decode_image(path)
+                image = decode_image(self._pictures.read(row))
             except ImageError as error:
-                failures.append((row, str(error).removeprefix(f"{path}: ")))
+                failures.append((row, str(error).removeprefix(f"{BYTES_NAME}: ")))
                 continue
             generator = sample_generator(seed=self._seed, epoch=index.epoch, row=row)
             images.append(self._transform(image, generator))

@@ -1,15 +1,15 @@
 """Evaluate: the figures of a run on its own test split, or of a run or bundle on other data."""
 
-import filecmp
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from manyhot.bundle import Bundle
-from manyhot.errors import LabelError, RunError, SourceError, UsageError
+from manyhot.errors import ImageError, LabelError, RunError, SourceError, UsageError
 from manyhot.labels.aligning import align_sets
 from manyhot.metrics import Bootstrap, Evaluation
 from manyhot.metrics.protocols import ProtocolName
@@ -20,8 +20,9 @@ from manyhot.runs.judging_mapped import Links, map_by_links
 from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
-from manyhot.runs.splits import SPLITS, SavedSplits, changed_pictures, describe_changed, load_splits, size_of
+from manyhot.runs.splits import SPLITS, SavedSplits, changed_pictures, describe_changed, load_splits
 from manyhot.sources import Manifest, SourceOptions, open_source
+from manyhot.sources.picture_store import PictureStore
 
 log = logging.getLogger("manyhot")
 
@@ -208,30 +209,31 @@ def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> 
                 "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"
             )
         return
-    found = _trained_on(saved, [material.manifest.path_of(int(row)) for row in material.rows])
+    found = _trained_on(saved, material.references(), material.manifest.pictures.take(material.rows))
     if found:
         raise RunError(
-            f"{len(found):,} of {len(material.rows):,} samples were trained on, the first is {found[0].name!r}; "
+            f"{len(found):,} of {len(material.rows):,} samples were trained on, the first is {found[0]!r}; "
             "take them out, or add --allow-training-samples"
         )
 
 
-def _trained_on(saved: SavedSplits, paths: list[Path]) -> list[Path]:
-    """Return the files that are training samples: of the same name, size and, where those are still there, content."""
+def _trained_on(saved: SavedSplits, references: Sequence[str], pictures: PictureStore) -> list[str]:
+    """Return the names of training samples: of the same name, size and, where those are still there, content."""
     trained: dict[tuple[str, int], list[Path]] = {}
     for reference, size_bytes in saved.files(saved.splits.rows("train")):
         path = saved.root / reference
         trained.setdefault((path.name, size_bytes), []).append(path)
+    names = [PurePosixPath(reference).name for reference in references]
     return [
-        path
-        for path in paths
-        if any(_same_content(path, known) for known in trained.get((path.name, size_of(path)), ()))
+        name
+        for row, name in enumerate(names)
+        if any(_is_file(pictures, row, known) for known in trained.get((name, pictures.size_of(row)), ()))
     ]
 
 
-def _same_content(path: Path, known: Path) -> bool:
+def _is_file(pictures: PictureStore, row: int, known: Path) -> bool:
     try:
-        return filecmp.cmp(path, known, shallow=False)
-    except OSError:
-        # The training sample is gone: name and size are all that can be compared.
+        return known.read_bytes() == pictures.read(row)
+    except (OSError, ImageError):
+        # The training sample is gone, or no file of its own: name and size are all that can be compared.
         return True

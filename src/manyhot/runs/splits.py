@@ -3,7 +3,6 @@
 # pyarrow has no types:
 # pyright: reportUnknownParameterType=false
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from manyhot.errors import RunError, SourceError
 from manyhot.files import write_atomically
 from manyhot.labels.splitting import split_samples
 from manyhot.sources import Manifest
+from manyhot.sources.picture_store import PictureStore
 
 SPLITS = ("train", "val", "test")
 FILE_NAME = "splits.parquet"
@@ -152,7 +152,7 @@ def _origin(missing: list[str], seed: int) -> str:
 def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
     """Write `splits.parquet` into a run folder: reference, split and size in bytes of every sample."""
     references = manifest.samples["reference"]
-    sizes = sizes_of(manifest.root, references) if manifest.has_pictures else np.full(manifest.num_samples, -1)
+    sizes = sizes_of(manifest.pictures) if manifest.has_pictures else np.full(manifest.num_samples, -1)
     metadata = {"fingerprint": splits.fingerprint, "origin": splits.origin, "root": str(manifest.root.resolve())}
     schema = pa.schema([("reference", pa.string()), ("split", pa.string()), ("size_bytes", pa.int64())], metadata)
 
@@ -169,36 +169,29 @@ def save_splits(splits: Splits, manifest: Manifest, folder: Path) -> None:
     write_atomically(folder / FILE_NAME, write)
 
 
-def sizes_of(root: Path, references: pa.ChunkedArray) -> Int64[np.ndarray, " k"]:
-    """Return the sizes of files in bytes, -1 where one cannot be had; asked for in threads, with progress."""
-    starts = range(0, len(references), _STAT_ROWS)
+def sizes_of(pictures: PictureStore) -> Int64[np.ndarray, " k"]:
+    """Return the sizes of pictures in bytes, -1 where one cannot be had; asked for in threads, with progress."""
+    num_pictures = len(pictures)
+    starts = range(0, num_pictures, _STAT_ROWS)
 
     def sizes_from(start: int) -> list[int]:
-        return [size_of(f"{root}/{name}") for name in references.slice(start, _STAT_ROWS).to_pylist()]
+        return [pictures.size_of(row) for row in range(start, min(start + _STAT_ROWS, num_pictures))]
 
-    sizes = np.zeros(len(references), dtype=np.int64)
+    sizes = np.zeros(num_pictures, dtype=np.int64)
     # Waiting for a disk or a server, not for a core: more threads than cores.
     with (
         ThreadPoolExecutor(_STAT_THREADS) as threads,
         tqdm(
-            total=len(references),
+            total=num_pictures,
             desc="file sizes",
             unit=" files",
-            disable=True if len(references) < _SHOWN_FILES else None,
+            disable=True if num_pictures < _SHOWN_FILES else None,
         ) as bar,
     ):
         for start, found in zip(starts, threads.map(sizes_from, starts), strict=True):
             sizes[start : start + len(found)] = found
             bar.update(len(found))
     return sizes
-
-
-def size_of(path: Path | str) -> int:
-    """Return the size of a file in bytes, -1 where it cannot be had."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - making a Path takes longer than asking for a size
-    except OSError:
-        return -1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -275,7 +268,7 @@ def changed_pictures(saved: SavedSplits, manifest: Manifest, rows: Int64[np.ndar
     references = manifest.samples["reference"].take(pa.array(rows))
     then = saved.sizes_bytes[rows]
     # A size that could not be had then says nothing now.
-    changed = (then != -1) & (then != sizes_of(manifest.root, references))
+    changed = (then != -1) & (then != sizes_of(manifest.pictures.take(rows)))
     return references.filter(pa.array(changed)).to_pylist()
 
 

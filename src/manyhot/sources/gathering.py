@@ -11,6 +11,7 @@ from manyhot.sources.cell_lists import POSITIVE
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Listing, Reader
 from manyhot.sources.naming import DeclaredNames, LabelKey, LabelPairs, assemble_labels
+from manyhot.sources.picture_store import PictureStore
 
 
 @dataclass(eq=False)
@@ -65,6 +66,7 @@ class Gathering:
         has_pictures: bool = True,
         root: Path | None = None,
         unlisted_mend: str | None = None,
+        embedded: PictureStore | None = None,
     ) -> Listing | None:
         """Return the samples, or None with an error where there are none."""
         if not self.references:
@@ -94,13 +96,8 @@ class Gathering:
             has_pictures=has_pictures,
             root=root,
             unlisted_mend=unlisted_mend or Listing.unlisted_mend,
+            embedded=embedded,
         )
-
-
-def report_embedded(file: str, findings: FindingLog) -> None:
-    """Say that pictures are in the same files as the labels, where neither checks nor training look for them."""
-    message = f"{file}: pictures are embedded and were not opened; labels can be checked and converted, and to train, "
-    findings.info("embedded-pictures", f"{message}write the pictures into a folder")
 
 
 def declared_of(names: Sequence[str], file: Path) -> DeclaredNames:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from manyhot.errors import quote
 from manyhot.sources.class_labels import is_numbers, name_numbers, occurring_numbers
 from manyhot.sources.columns import ArrowColumn, Column
+from manyhot.sources.embedded_pictures import EmbeddedPictures
 from manyhot.sources.finding import FindingLog
-from manyhot.sources.gathering import declared_of, report_embedded
+from manyhot.sources.gathering import declared_of
 from manyhot.sources.hugging_face_columns import FILE_SPLIT, ROW, ShardColumns, describes_features, find_columns
 from manyhot.sources.label_names import find_names, read_numbered_names
 from manyhot.sources.listing import Listing, Reader
@@ -78,7 +79,8 @@ def read_shards(path: Path, options: SourceOptions, findings: FindingLog) -> Lis
     if listing is None:
         return None
     faulty = listing.faulty | rows.reader.faulty
-    return replace(listing, has_pictures=references.are_files, faulty=faulty)
+    embedded = references.embedded
+    return replace(listing, has_pictures=references.are_files or embedded is not None, faulty=faulty, embedded=embedded)
 
 
 def _read(path: Path, columns: ShardColumns, findings: FindingLog) -> pa.Table | None:
@@ -128,6 +130,16 @@ class _Rows:
         sizes = zip(self.names, self.sizes, strict=True)
         return [f"{name}/{row}" for name, size in sizes for row in range(1, size + 1)]
 
+    def pictures(self, column: str) -> EmbeddedPictures:
+        """Return the pictures in a column."""
+        return EmbeddedPictures(
+            folder=self.root,
+            shards=tuple(self.names),
+            column=column,
+            shard_ids=np.repeat(np.arange(len(self.sizes)), self.sizes),
+            rows=np.concatenate([np.arange(size) for size in self.sizes]),
+        )
+
     def array(self, name: str) -> pa.Array:
         """Return a column as one array."""
         return pa.concat_arrays(self.data[name].chunks) if self.data.num_rows else pa.array([], self.data[name].type)
@@ -135,10 +147,11 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class _References:
-    """What each sample is called, None where a column says so, and whether that is the name of a picture's file."""
+    """What each sample is called, None where a column says so, whether that is a picture's file, and embedded pictures."""
 
     names: list[str] | None
     are_files: bool
+    embedded: EmbeddedPictures | None = None
 
 
 def _references_of(rows: _Rows, columns: ShardColumns, findings: FindingLog) -> _References | None:
@@ -161,8 +174,10 @@ def _references_of(rows: _Rows, columns: ShardColumns, findings: FindingLog) -> 
     for row in absent:
         message = "a picture is not embedded, though others are; embed it, or delete the row"
         rows.reader.fault(row, "no-picture", message)
-    report_embedded(str(rows.path), findings)
-    return _References(rows.calls(), False)
+    if any(file.path.suffix.lower() == ".parquet" for file in rows.files):
+        message = f"{rows.path}: pictures are embedded in Parquet, which gives no single one: training in random order "
+        findings.info("embedded-pictures", f"{message}is slow; write a pack first: manyhot pack DATA --out PACK")
+    return _References(rows.calls(), False, rows.pictures(columns.picture))
 
 
 @dataclass(frozen=True, eq=False)

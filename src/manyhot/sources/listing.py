@@ -10,6 +10,7 @@ from manyhot.labels import LabelSets
 from manyhot.sources.features import Features
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.manifest import Split
+from manyhot.sources.picture_store import PictureStore
 from manyhot.sources.scanning import FolderScan
 
 Places: TypeAlias = Callable[[int], str]
@@ -43,6 +44,7 @@ class Listing:
         root: The folder that references start from, where the format says so.
         has_pictures: Whether references name pictures; otherwise samples are rows, or pictures that are elsewhere.
         features: The features of each row, where the source holds any.
+        embedded: The pictures of the rows, where they are no files of their own.
         by_stem: Whether references lack the suffix of their picture, and the folder it lies in.
     """
 
@@ -58,6 +60,7 @@ class Listing:
     root: Path | None = None
     has_pictures: bool = True
     features: Features | None = None
+    embedded: PictureStore | None = None
     by_stem: bool = False
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Integer, Shaped
 from manyhot.errors import SourceError
 from manyhot.labels import Csr, LabelSets
 from manyhot.sources.features import Features
+from manyhot.sources.picture_store import PictureFiles, PictureStore
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -42,6 +43,7 @@ class Manifest:
         description: Where it came from, in words.
         has_pictures: Whether references name pictures; otherwise they are names of rows, or addresses.
         features: The features of each sample, where the source holds any.
+        embedded: The pictures, where they are no files of their own under `root`.
 
     Raises:
         SourceError: If columns, types or lengths are not these.
@@ -57,6 +59,7 @@ class Manifest:
     description: str = "data"
     has_pictures: bool = True
     features: Features | None = None
+    embedded: PictureStore | None = None
 
     def __post_init__(self) -> None:
         if not self.samples.schema.equals(SAMPLES_SCHEMA):
@@ -69,6 +72,8 @@ class Manifest:
             raise SourceError("a sample has no reference; name the file of each sample")
         if self.features is not None and self.features.num_samples != self.num_samples:
             raise SourceError(f"{self.num_samples:,} samples have {self.features.num_samples:,} rows of features")
+        if self.embedded is not None and len(self.embedded) != self.num_samples:
+            raise SourceError(f"{self.num_samples:,} samples have {len(self.embedded):,} pictures; give one each")
         strange = set(self.samples["split"].unique().to_pylist()) - {*SPLITS, None}
         if strange:
             raise SourceError(f"split {min(map(str, strange))!r} is none of {', '.join(SPLITS)}")
@@ -84,6 +89,7 @@ class Manifest:
         description: str = "data",
         has_pictures: bool = True,
         features: Features | None = None,
+        embedded: PictureStore | None = None,
     ) -> "Manifest":
         """Return a manifest from plain lists, one entry a sample."""
         absent = [None] * len(references)
@@ -96,6 +102,7 @@ class Manifest:
             description=description,
             has_pictures=has_pictures,
             features=features,
+            embedded=embedded,
         )
 
     @property
@@ -106,6 +113,11 @@ class Manifest:
     def references(self) -> list[str]:
         """Return the reference of each sample: its path under `root`."""
         return self.samples["reference"].to_pylist()
+
+    @cached_property
+    def pictures(self) -> PictureStore:
+        """The pictures of the samples: one way to read them, wherever they are. Holds no labels."""
+        return PictureFiles(self.root, self.samples["reference"]) if self.embedded is None else self.embedded
 
     def path_of(self, row: int) -> Path:
         """Return the file of one sample."""
@@ -138,7 +150,9 @@ class Manifest:
         rows = np.asarray(rows, dtype=np.int64)
         labels = self.labels.take(rows)
         features = None if self.features is None else self.features.take(rows)
-        return replace(self, samples=self.samples.take(pa.array(rows)), labels=labels, features=features)
+        embedded = None if self.embedded is None else self.embedded.take(rows)
+        samples = self.samples.take(pa.array(rows))
+        return replace(self, samples=samples, labels=labels, features=features, embedded=embedded)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -172,8 +172,9 @@ def find_images(path: Path, file: Path, *, start_there: bool) -> Path:
 
 
 def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings: FindingLog) -> Manifest | None:
+    embedded = listing.embedded if options.pictures else None
     has_pictures = listing.has_pictures and options.pictures
-    if has_pictures:
+    if has_pictures and embedded is None:
         scan = _scan_of(listing, path, options, findings)
         if scan is None:
             return None
@@ -196,4 +197,5 @@ def _manifest_of(listing: Listing, path: Path, options: SourceOptions, findings:
         description=f"{len(kept):,} samples with {listing.labels.num_labels:,} labels from {listing.file}",
         has_pictures=has_pictures,
         features=listing.features if every or listing.features is None else listing.features.take(kept),
+        embedded=embedded if every or embedded is None else embedded.take(kept),
     )

@@ -5,6 +5,7 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -136,8 +137,8 @@ def read_embedded_picture(root: Path, reference: str, column: str = "image") -> 
     shard, _, number = reference.rpartition("/")
     path = root / shard
     try:
-        with _faults():
-            content = _content_of(path, int(number) - 1 if number.isdecimal() else -1, column)
+        row = int(number) - 1 if number.isdecimal() else -1
+        content = read_group(path, row, column).content_of(row)
     except ShardFaultError as fault:
         raise SourceError(f"{root / reference}: {fault}; check the reference") from None
     if content is None:
@@ -145,23 +146,51 @@ def read_embedded_picture(root: Path, reference: str, column: str = "image") -> 
     return content
 
 
-def _content_of(path: Path, row: int, column: str) -> bytes | None:
-    if path.suffix.lower() == ".parquet":
-        with _open_parquet(path) as file:
-            for group in range(file.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                if 0 <= row < size:
-                    return _bytes_in(file.read_row_group(group, columns=[f"{column}.{BYTES}"]), row, column)
-                row -= size
-    else:
-        data = read_columns(path, [column])
-        if 0 <= row < data.num_rows:
-            return _bytes_in(data, row, column)
-    raise ShardFaultError("there is no such row")
+@dataclass(frozen=True, eq=False)
+class PictureGroup:
+    """The pictures of some rows of a shard: what has to be read to get at one of them.
+
+    Args:
+        start: The first row, counted from 0.
+        pictures: The column of these rows.
+        is_mapped: Whether they are a view of the file, which takes no memory of its own.
+    """
+
+    start: int
+    pictures: pa.ChunkedArray
+    is_mapped: bool
+
+    def holds(self, row: int) -> bool:
+        """Return whether a row of the shard is among these."""
+        return 0 <= row - self.start < len(self.pictures)
+
+    def content_of(self, row: int) -> bytes | None:
+        """Return the file of one picture, by its row in the shard; None where it is not embedded."""
+        return (self.pictures[row - self.start].as_py() or {}).get(BYTES)
 
 
-def _bytes_in(data: pa.Table, row: int, column: str) -> bytes | None:
-    return (data[column][row].as_py() or {}).get(BYTES)
+def read_group(path: Path, row: int, column: str) -> PictureGroup:
+    """Return the pictures that are read together with that of one row: a group of Parquet, or a whole Arrow file.
+
+    Raises:
+        ShardFaultError: If the shard is missing or damaged, or has no such row.
+    """
+    with _faults():
+        if path.suffix.lower() != ".parquet":
+            group = PictureGroup(0, read_columns(path, [column])[column], True)
+            if group.holds(row):
+                return group
+        else:
+            with _open_parquet(path) as file:
+                start = 0
+                for number in range(file.num_row_groups):
+                    size = file.metadata.row_group(number).num_rows
+                    if start <= row < start + size:
+                        # Without threads: a forked process has none of the pool's.
+                        data = file.read_row_group(number, columns=[f"{column}.{BYTES}"], use_threads=False)
+                        return PictureGroup(start, data[column], False)
+                    start += size
+        raise ShardFaultError("there is no such row")
 
 
 def _open_parquet(path: Path) -> "pa.parquet.ParquetFile":  # pyright: ignore[reportAttributeAccessIssue] - pyarrow has no types

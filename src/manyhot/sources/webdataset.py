@@ -3,19 +3,24 @@
 import re
 import tarfile
 import zlib
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
 
 from manyhot.errors import quote
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
-from manyhot.sources.gathering import Gathering, declared_of, report_embedded
+from manyhot.sources.gathering import Gathering, declared_of
 from manyhot.sources.label_names import find_names, read_numbered_names
 from manyhot.sources.listing import Listing
 from manyhot.sources.options import SourceOptions
 from manyhot.sources.scanning import PICTURE_SUFFIXES
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.tables import LABEL_COLUMNS
+from manyhot.sources.tar_pictures import TarPictures
 
 LABEL_MEMBERS = (".json", ".cls", ".txt")
 MAX_LABEL_BYTES = 1 << 24
@@ -23,9 +28,11 @@ MAX_LABEL_BYTES = 1 << 24
 
 @dataclass(eq=False)
 class _Sample:
-    """The members of one key: the suffix of its picture, and what its label members hold."""
+    """The members of one key: the suffix and the place of its picture, and what its label members hold."""
 
     picture: str | None = None
+    offset: int = 0
+    length: int = 0
     labels: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
@@ -49,19 +56,61 @@ def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) ->
     if file is not None and names is None:
         return None
     rows = Gathering(str(path), findings)
-    for shard in [path] if path.is_file() else _shards_in(path):
+    shards = [path] if path.is_file() else _shards_in(path)
+    places = _Places()
+    for number, shard in enumerate(shards):
         samples = _read_shard(shard, findings)
         if samples is None:
             return None
         for key, sample in samples.items():
+            places.add(number, sample)
             _add(key, sample, shard, names, rows)
-    if any(PurePosixPath(reference).suffix for reference in rows.references):
-        report_embedded(str(path), findings)
+    embedded = places.pictures(shards, rows) if options.pictures else None
     if names is None and rows.marks(str.isdecimal):
         message = f"{path}: labels that are numbers are called by them, for nothing names them; give a file that names them (names, --data.names FILE)"
         findings.info("unnamed-labels", message)
     declared = None if names is None or file is None else declared_of(names, file)
-    return rows.listing(declared, unlisted=options.unlisted, has_pictures=False)
+    return rows.listing(declared, unlisted=options.unlisted, has_pictures=embedded is not None, embedded=embedded)
+
+
+@dataclass(eq=False)
+class _Places:
+    """Where the picture of each row is."""
+
+    shard_ids: "array[int]" = field(default_factory=lambda: array("L"))
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    lengths: "array[int]" = field(default_factory=lambda: array("q"))
+    absent: list[int] = field(default_factory=list[int])
+
+    def add(self, shard: int, sample: _Sample) -> None:
+        """Note the picture of the next row."""
+        if sample.picture is None:
+            self.absent.append(len(self.offsets))
+        self.shard_ids.append(shard)
+        self.offsets.append(sample.offset)
+        self.lengths.append(sample.length)
+
+    def pictures(self, shards: list[Path], rows: Gathering) -> TarPictures | None:
+        """Return the pictures; None where there are none, or where a compressed shard hides them."""
+        if len(self.absent) == len(self.offsets):
+            return None
+        packed = next((shard for shard in shards if shard.suffix.lower() != ".tar"), None)
+        if packed is not None:
+            message = f"{packed}: pictures in a compressed tar cannot be read one by one; labels can be checked and "
+            rows.findings.info("embedded-pictures", f"{message}converted, and to train, unpack it to a .tar")
+            return None
+        for row in self.absent:
+            rows.reader.fault(
+                row, "no-picture", "a sample has no picture, though others have; add it or delete the rest"
+            )
+        return TarPictures(
+            folder=shards[0].parent,
+            shards=tuple(shard.name for shard in shards),
+            references=pa.array(rows.references, pa.string()),
+            shard_ids=np.array(self.shard_ids, dtype=np.uint32),
+            offsets=np.array(self.offsets, dtype=np.int64),
+            lengths=np.array(self.lengths, dtype=np.int64),
+        )
 
 
 def _read_shard(path: Path, findings: FindingLog) -> dict[str, _Sample] | None:
@@ -81,7 +130,9 @@ def _read_shard(path: Path, findings: FindingLog) -> dict[str, _Sample] | None:
                 base, _, suffix = name.name.partition(".")
                 sample = samples.setdefault(str(name.with_name(base)), _Sample())
                 if f".{suffix.casefold()}" in PICTURE_SUFFIXES:
-                    sample.picture = f".{suffix}"
+                    if member.issparse():
+                        raise tarfile.ReadError(f"{member.name} is stored with holes, which cannot be read in place")
+                    sample.picture, sample.offset, sample.length = f".{suffix}", member.offset_data, member.size
                 elif f".{suffix.casefold()}" in LABEL_MEMBERS:
                     sample.labels[f".{suffix.casefold()}"] = _content_of(member, shard)
             _check_end(shard)

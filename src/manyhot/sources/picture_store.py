@@ -1,0 +1,137 @@
+"""Where the bytes of pictures are: in files of their own, inside of tars, packs or tables. One way to read them all."""
+
+# pyarrow has no types:
+# pyright: reportUnknownParameterType=false
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Integer
+
+from manyhot.errors import ImageError
+
+MAX_BYTES = 512 * 2**20
+"""Larger files are refused unread."""
+
+
+@runtime_checkable
+class PictureStore(Protocol):
+    """The encoded pictures of some samples, by row.
+
+    Reading is safe from several threads, from forked and from spawned processes; a store can be pickled, and holds no
+    Python object a sample, which would be copied into every forked process as soon as its count of references changes.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        ...
+
+    def read(self, row: int, /) -> bytes | memoryview:
+        """Return the file of one picture, as a view of it where it is mapped into memory.
+
+        Raises:
+            ImageError: If it is not there or cannot be read; the message does not say which it is: `name_of` does.
+        """
+        ...
+
+    def name_of(self, row: int, /) -> str:
+        """Return what messages call one picture."""
+        ...
+
+    def size_of(self, row: int, /) -> int:
+        """Return the size of one picture in bytes, -1 where it cannot be had."""
+        ...
+
+    def take(self, rows: Integer[np.ndarray, " k"], /) -> "PictureStore":
+        """Return some of the pictures, in the order given; rows may repeat."""
+        ...
+
+
+class PictureFiles:
+    """Pictures that are files of their own.
+
+    Args:
+        root: The folder that references start from.
+        references: The path of each picture, from `root`; absolute paths are taken as they are.
+
+    >>> files = PictureFiles(Path("data"), pa.array(["a.jpg", "b.jpg"]))
+    >>> len(files), Path(files.name_of(1)).as_posix(), files.size_of(1)
+    (2, 'data/b.jpg', -1)
+    """
+
+    def __init__(self, root: Path, references: pa.Array | pa.ChunkedArray) -> None:
+        self._root = root
+        self._references = references.combine_chunks() if isinstance(references, pa.ChunkedArray) else references
+
+    @staticmethod
+    def from_paths(paths: Sequence[Path]) -> "PictureFiles":
+        """Return the pictures of some paths.
+
+        >>> PictureFiles.from_paths([Path("a.jpg")]).name_of(0)
+        'a.jpg'
+        """
+        return PictureFiles(Path(), pa.array([str(path) for path in paths], pa.string()))
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._references)
+
+    def read(self, row: int, /) -> bytes:
+        """Return the content of one file.
+
+        Raises:
+            ImageError: As of `read_picture_file`.
+        """
+        return read_picture_file(self.path_of(row))
+
+    def path_of(self, row: int, /) -> Path:
+        """Return the path of one file."""
+        return self._root / self._references[row].as_py()
+
+    def name_of(self, row: int, /) -> str:
+        """Return the path of one file, as messages show it."""
+        return str(self.path_of(row))
+
+    def size_of(self, row: int, /) -> int:
+        """Return the size of one file in bytes, -1 where it cannot be had."""
+        try:
+            # Making a Path takes longer than asking for a size.
+            return os.stat(os.path.join(self._root, self._references[row].as_py())).st_size  # noqa: PTH116, PTH118
+        except (OSError, ValueError):
+            return -1
+
+    def take(self, rows: Integer[np.ndarray, " k"], /) -> "PictureFiles":
+        """Return some of the files, in the order given."""
+        return PictureFiles(self._root, self._references.take(pa.array(rows)))
+
+
+def read_picture_file(path: Path) -> bytes:
+    """Return the content of a file that ought to be a picture.
+
+    Raises:
+        ImageError: If it is missing, no ordinary file, larger than `MAX_BYTES`, or cannot be read. The message does not
+            name the file.
+
+    >>> read_picture_file(Path("nowhere.jpg"))
+    Traceback (most recent call last):
+    manyhot.errors.ImageError: does not exist
+    """
+    try:
+        status = path.stat()
+        # A pipe or a device would be read for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("is a folder; name a file" if stat.S_ISDIR(status.st_mode) else "is no ordinary file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"has {status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("does not exist") from None
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ImageError(f"cannot be a file's name: {error}") from None
