@@ -52,8 +52,8 @@ def _missing_pictures(recipe: Recipe) -> str:
     if not recipe.data.pictures:
         return "training needs pictures; leave data.pictures = false out"
     return (
-        "its samples name no picture files, and training needs some: those in tars or shards are not opened, and rows "
-        "and addresses have none; write the pictures into a folder and list them by file name"
+        "its samples name no pictures, and training needs some: rows and addresses have none, and those in a compressed "
+        "tar are not opened; write the pictures into a folder and list them by file name"
     )
 
 
