@@ -48,7 +48,7 @@ def test_two_matrices_give_the_figures_of_the_call(desk, capsys):
     )
     assert found == expected
     shown = capsys.readouterr()
-    assert "all: 17 samples, 3 labels" in shown.out
+    assert "all: 17 samples, 3 labels (3 with at least 1 positive)" in shown.out
     assert "matched with samples by order, since scores.npy does not name them" in shown.err
     assert "next" not in shown.out
 
@@ -150,6 +150,15 @@ def test_unknown_cells_counted_as_negatives_stand_below_the_protocols(desk, caps
         f"{count} of 51 cells are unknown and count in none of these; as negatives map_macro would be {flattened:.3f}"
         in shown
     )
+
+
+def test_labels_with_enough_positives_stand_side_by_side_too(desk, capsys):
+    flags = ["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits", "--min-positives", "2"]
+    assert main(["evaluate", *flags, "--protocol", "all", "--report", "page.html"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "all: 17 samples, 3 labels (3 with at least 2 positives)"
+    assert len(next(line for line in lines if line.startswith("map_macro_min2")).split()) == 9
+    assert Path("page.html").read_text(encoding="utf-8").count("<code>map_macro_min2</code>") >= 3
 
 
 def test_a_log_is_silent_where_everything_has_a_name(desk, caplog):

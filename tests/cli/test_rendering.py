@@ -56,9 +56,20 @@ def test_figures_over_labels_with_enough_positives_follow_the_plain_ones(evaluat
     assert names == ["map_macro", "map_macro_min5", "f1_macro", "f1_macro_min5"]
 
 
-def test_figures_over_labels_with_one_positive_are_the_plain_ones(evaluation: Evaluation) -> None:
-    plain = Evaluation(**{**vars(evaluation), "figures": evaluation.figures | {"map_macro_min1": Figure(0.5, 6, 6)}})
-    assert render_evaluation(plain) == render_evaluation(evaluation)
+def test_figures_over_labels_with_one_positive_are_shown_where_they_are_not_the_plain_ones(
+    evaluation: Evaluation,
+) -> None:
+    figures = {"map_macro": Figure(0.9, 6, 7), "map_macro_min1": Figure(0.9, 6, 6), "f1_macro": Figure(0.5, 7, 7)}
+    banded = Evaluation(**{**vars(evaluation), "figures": figures | {"f1_macro_min1": Figure(0.6, 6, 6)}})
+    names = [line.split()[0] for line in render_evaluation(banded).splitlines()[3:6]]
+    assert names == ["map_macro", "f1_macro", "f1_macro_min1"]
+
+
+@pytest.mark.parametrize("least", [1, 5])
+def test_how_many_positives_are_enough_is_said_in_any_case(evaluation: Evaluation, least: int) -> None:
+    asked = evaluation.figures | {f"map_macro_min{least}": Figure(0.5, 4, 4)}
+    told = f"(4 with at least {least} positive{'s' if least > 1 else ''})"
+    assert render_evaluation(Evaluation(**{**vars(evaluation), "figures": asked})).splitlines()[0].endswith(told)
 
 
 def test_an_undefined_figure_is_a_dash(evaluation: Evaluation) -> None:

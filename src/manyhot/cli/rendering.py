@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from manyhot.cli.tables import format_table, shorten, width_of
-from manyhot.reports.headline import headline_of
+from manyhot.reports.headline import count_samples_and_labels, headline_of
 from manyhot.sources.finding import Finding
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def render_evaluation(evaluation: "Evaluation", reasons: Mapping[str, str] | Non
         # A protocol that defines few of the main figures shows all that it does define.
         shown = [name for name in evaluation.figures if not name.endswith("_min1")]
     rows = [header, *(_figure_row(evaluation, name, with_interval=has_intervals) for name in shown)]
-    title = f"{evaluation.split}: {evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
+    title = f"{evaluation.split}: {count_samples_and_labels(evaluation)}"
     if evaluation.protocol != "manyhot":
         from manyhot.metrics.protocols import protocol_named
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from manyhot.cli.rendering import format_number
 from manyhot.cli.tables import format_table
-from manyhot.reports.headline import SIDE_BY_SIDE
+from manyhot.reports.headline import SIDE_BY_SIDE, count_samples_and_labels, headline_of
 
 if TYPE_CHECKING:
     from manyhot.metrics import Evaluation, Figure
@@ -27,9 +27,9 @@ def render_side_by_side(evaluations: "Mapping[str, Evaluation]") -> str:
     from manyhot.metrics.protocols import protocol_named
 
     first = next(iter(evaluations.values()))
-    lines = [f"{first.split}: {first.num_samples:,} samples, {first.num_labels:,} labels", ""]
+    lines = [f"{first.split}: {count_samples_and_labels(first)}", ""]
     for names in SIDE_BY_SIDE:
-        lines += _block(evaluations, names)
+        lines += _block(evaluations, headline_of(first.figures, names))
     width = max(map(len, evaluations))
     lines.append("what differs (labels or samples counted in the first figure)")
     for name, evaluation in evaluations.items():

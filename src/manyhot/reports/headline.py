@@ -1,7 +1,11 @@
 """The figures that most questions ask for, in the order in which they are shown."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from manyhot.metrics import Evaluation, Figure
 
 HEADLINE = {
     "map_macro": "mean average precision: how well each label's positives are ranked first",
@@ -37,18 +41,40 @@ SIDE_BY_SIDE = (
 _BANDED = re.compile(r"(map_macro|f1_macro)_min(\d+)")
 
 
-def headline_of(names: Iterable[str]) -> list[str]:
-    """Return the figures to show of those there are: the headline, each macro figure followed by its `_min5` where asked.
+def headline_of(figures: "Mapping[str, Figure]", names: Sequence[str] = tuple(HEADLINE)) -> list[str]:
+    """Return those of the names that there are, macro figures followed by theirs over labels with enough positives.
 
-    `_min1` is left out: labels without a positive have no such figure anyway, so the plain row says the same.
+    `_min1` is left out where it says the same as the plain figure. F1 may differ: a label without a positive that is
+    predicted all the same has an F1 of 0.
 
-    >>> headline_of(["f1_macro", "map_macro", "map_macro_min5", "f1_macro_min1", "lrap_at_half"])
-    ['map_macro', 'map_macro_min5', 'f1_macro']
+    >>> from manyhot.metrics import Figure
+    >>> figures = {"f1_macro": Figure(0.4, 5, 5), "map_macro": Figure(0.6, 4, 5), "map_macro_min1": Figure(0.6, 4, 4)}
+    >>> headline_of(figures | {"f1_macro_min1": Figure(0.5, 4, 4), "lrap_at_half": Figure(0.1, 1, 1)})
+    ['map_macro', 'f1_macro', 'f1_macro_min1']
     """
-    present = list(names)
-    banded = [(match[1], name) for name in present if (match := _BANDED.fullmatch(name)) and match[2] != "1"]
+    banded = [(match[1], match[2], name) for name in figures if (match := _BANDED.fullmatch(name))]
     shown: list[str] = []
-    for figure in HEADLINE:
-        shown += [figure] if figure in present else []
-        shown += [name for plain, name in banded if plain == figure]
+    for figure in (name for name in names if name in figures):
+        shown.append(figure)
+        for plain, least, name in banded:
+            if plain == figure and (least != "1" or figures[name].value != figures[plain].value):
+                shown.append(name)
     return shown
+
+
+def count_samples_and_labels(evaluation: "Evaluation") -> str:
+    """Return one line on how much was judged, with the labels that have enough positives (`min_positives`).
+
+    >>> from manyhot.metrics import Evaluation, Figure
+    >>> banded = {"map_macro_min5": Figure(0.6, 70, 70)}
+    >>> count_samples_and_labels(Evaluation(
+    ...     protocol="manyhot", split="test", num_samples=3_000, num_labels=80, figures=banded, baselines={}, labels=()))
+    '3,000 samples, 80 labels (70 with at least 5 positives)'
+    """
+    counted = f"{evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
+    for name, figure in evaluation.figures.items():
+        match = _BANDED.fullmatch(name)
+        if match:
+            positives = f"{int(match[2]):,} positive{'' if match[2] == '1' else 's'}"
+            return f"{counted} ({figure.total:,} with at least {positives})"
+    return counted

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manyhot.files import write_text
-from manyhot.reports.headline import HEADLINE, SIDE_BY_SIDE
+from manyhot.reports.headline import HEADLINE, SIDE_BY_SIDE, count_samples_and_labels, headline_of
 from manyhot.reports.plots import Line, plot_lines
 from manyhot.reports.reliability import ReliabilityCurve, plot_reliability
 from manyhot.reports.style import STYLE
@@ -54,13 +54,13 @@ def write_page(path: Path, report: Report) -> None:
 def render_page(report: Report) -> str:
     """Return the page as HTML."""
     evaluation = report.evaluation
-    count = f"{evaluation.num_samples:,} samples, {evaluation.num_labels:,} labels"
+    count = count_samples_and_labels(evaluation)
     parts = [
         f"<h1>{escape(report.title)}</h1>",
         f"<p>Figures on <b>{escape(evaluation.split)}</b>: {count}; protocol {escape(evaluation.protocol)}.</p>",
         _facts(report.facts),
         "<h2>Figures beside the baselines</h2>",
-        _figures(evaluation, list(HEADLINE)),
+        _figures(evaluation, headline_of(evaluation.figures)),
         _details("All figures", _figures(evaluation, list(evaluation.figures))),
         *_protocols(evaluation, report.others),
         "<h2>Labels, the weakest first</h2>",
@@ -117,7 +117,7 @@ def _protocols(evaluation: "Evaluation", others: "Sequence[tuple[Evaluation, str
         [f"<code>{escape(name)}</code>"]
         + [_number(one.figures[name].value) if name in one.figures else "" for one in columns]
         for names in SIDE_BY_SIDE
-        for name in names
+        for name in headline_of(evaluation.figures, names)
         if any(name in one.figures and one.figures[name].value is not None for one in columns)
     ]
     told = "".join(f"<li><b>{escape(other.protocol)}</b>: {escape(line)}</li>" for other, line in others)
