@@ -22,6 +22,8 @@ def label(name: str, average_precision: float | None, threshold: float | None = 
         f1=0.0,
         f2=None,
         accuracy=0.9,
+        balanced_accuracy=0.5,
+        mcc=None,
         threshold=threshold,
     )
 

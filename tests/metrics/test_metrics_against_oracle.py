@@ -84,6 +84,8 @@ def test_label_lines_follow_their_definitions(table, oracle, as_sets):
             "f1": oracle.f1(*counts),
             "f2": oracle.f2(*counts),
             "accuracy": oracle.accuracy(*counts),
+            "balanced_accuracy": oracle.balanced_accuracy(*counts),
+            "mcc": oracle.mcc(*counts),
         }
         assert (line.positives, line.known) == (sum(y for _, y in pairs), len(known))
         for name, value in expected.items():

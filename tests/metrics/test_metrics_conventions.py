@@ -272,6 +272,8 @@ def test_json_has_the_documented_fields_and_no_other(rich):
         "f1",
         "f2",
         "accuracy",
+        "balanced_accuracy",
+        "mcc",
         "threshold",
     ]
     assert list(data["labels"][2]) == columns

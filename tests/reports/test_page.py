@@ -52,7 +52,7 @@ def read(page: str) -> Reader:
 
 
 def label(name: str, average_precision: float | None, threshold: float | None = 0.25) -> LabelFigures:
-    numbers = dict.fromkeys(("auroc", "precision", "recall", "f1", "f2", "accuracy"), 0.5)
+    numbers = dict.fromkeys(("auroc", "precision", "recall", "f1", "f2", "accuracy", "balanced_accuracy", "mcc"), 0.5)
     return LabelFigures(
         name=name, positives=3, known=9, average_precision=average_precision, threshold=threshold, **numbers
     )

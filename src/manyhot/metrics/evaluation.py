@@ -214,6 +214,8 @@ def label_figures(
         "f1": decided.f_beta(1),
         "f2": decided.f_beta(2),
         "accuracy": decided.accuracy(),
+        "balanced_accuracy": decided.balanced_accuracy(),
+        "mcc": decided.mcc(),
         "threshold": np.full(len(names), np.nan) if thresholds is None else thresholds,
     }
     listed = {name: _finite_or_none(values) for name, values in protocol.columns(columns).items()}

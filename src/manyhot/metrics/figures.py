@@ -110,6 +110,8 @@ class LabelFigures:
         f1: Harmonic mean of the two.
         f2: The same with recall counted twice.
         accuracy: Share of the known cells that are right.
+        balanced_accuracy: Mean of the shares of positives and of negatives that are right.
+        mcc: Matthews' correlation of truth and decision.
         threshold: The threshold of the decision on probabilities; None where the label is never predicted, or the
             decision has no threshold.
     """
@@ -124,6 +126,8 @@ class LabelFigures:
     f1: float | None
     f2: float | None
     accuracy: float | None
+    balanced_accuracy: float | None
+    mcc: float | None
     threshold: float | None
 
 

@@ -156,7 +156,9 @@ def _with_ancestors(truth: Labels) -> Labels:
 
 
 def _all_zeroed(columns: Columns) -> Columns:
-    return {name: values if name == "threshold" else np.nan_to_num(values) for name, values in columns.items()}
+    # Balanced accuracy is left as it is: the libraries take the mean over the classes that are there.
+    kept = ("balanced_accuracy", "threshold")
+    return {name: values if name in kept else np.nan_to_num(values) for name, values in columns.items()}
 
 
 def _zeroed_but_auroc(columns: Columns) -> Columns:
