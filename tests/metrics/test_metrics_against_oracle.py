@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from manyhot.labels import LabelCounts
 from manyhot.metrics import evaluate, mean_average_precision
-from manyhot.metrics.ranking import rank_by_row
+from manyhot.metrics.ranking import rank_by_row, ranking_values
 from manyhot.metrics.ranks import rank_by_label, rank_pooled
 from manyhot.metrics.truth import read_truth
 from manyhot.targets import SparseTargets
@@ -130,6 +131,49 @@ def test_every_row_of_four_cells_is_ranked_right(as_sets):
                 assert ranks.places[entry] == sum(s > score or (s == score and j < label) for j, s, _ in cells)
                 entry += 1
     assert entry == len(ranks.places)
+
+
+def test_every_row_of_three_cells_has_every_figure_of_its_ranks(oracle, as_sets):
+    weights = np.array([2.5, 1.5, 3.5])
+    rows = list(
+        itertools.product(
+            itertools.product([0.0, 1.0, math.nan], repeat=3), [-1.0, 0.0, 2.0], (-1.0, 0.0, 2.0), (-1.0, 0.0, 2.0)
+        )
+    )
+    truth = np.array([states for states, *_ in rows], dtype=np.float32)
+    logits = np.array([scores for _, *scores in rows], dtype=np.float32)
+    known = replace(read_truth(as_sets(truth)), inverse_propensities=weights)
+    values = ranking_values(rank_by_row(logits, known))
+    for row, (states, *scores) in enumerate(rows):
+        expected = oracle.row_figures([scores], [states]) | oracle.propensity_figures([scores], [states], weights)
+        assert set(values) == set(expected)
+        for name, value in expected.items():
+            assert values[name][row] == pytest.approx(value, abs=TOLERANCE, nan_ok=True), (name, states, scores)
+
+
+EVERY_TABLE = list(
+    itertools.product(itertools.product([0.0, 1.0, math.nan], repeat=4), itertools.product([-1.0, 0.0, 2.0], repeat=4))
+)
+
+
+def assert_tables(tables, oracle, as_sets):
+    for states, values in tables:
+        truth, scores = np.reshape(states, (2, 2)), np.reshape(values, (2, 2))
+        figures = evaluate(scores.astype(np.float32), as_sets(truth), kind="logits").figures
+        assert_figures(figures, oracle.ranked_figures(scores.tolist(), truth.tolist(), 2))
+        assert_figures(figures, oracle.row_figures(scores.tolist(), truth.tolist()))
+        at_half = oracle.decided_figures((scores >= 0).tolist(), truth.tolist(), 2)
+        assert_figures(figures, {f"{name}_at_half": value for name, value in at_half.items()})
+
+
+def test_tables_of_two_by_two_have_every_figure(oracle, as_sets):
+    # Every 67th: 67 is prime to the 3 of states and scores, so that all of both occur.
+    assert_tables(EVERY_TABLE[::67], oracle, as_sets)
+
+
+@pytest.mark.slow
+def test_every_table_of_two_by_two_has_every_figure(oracle, as_sets):
+    assert_tables(EVERY_TABLE, oracle, as_sets)
 
 
 @pytest.mark.parametrize("num_labels", [11, 12, 13, 60])
