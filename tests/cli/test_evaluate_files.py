@@ -161,6 +161,47 @@ def test_labels_with_enough_positives_stand_side_by_side_too(desk, capsys):
     assert Path("page.html").read_text(encoding="utf-8").count("<code>map_macro_min2</code>") >= 3
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "s.csv",
+            "image;ant;bee;cat\na;1.0;2.0;3.0\n",
+            "the first row is one column, 'image;ant;bee;cat'; part columns with commas",
+        ),
+        ("s.tsv", "image,ant,bee,cat\na,1.0,2.0,3.0\n", "part columns with tabs"),
+        ("s.csv", "0.25,-1.5,2\n0.5,1.0,2.0\n", "the first row holds numbers, 0.25 first, and not names"),
+        ("s.csv", "image,ant,bee,dog\na,1.0,2.0,3.0\n", "no scores for 1 of the 3 labels of t.csv; the first is 'cat'"),
+        ("s.csv", "image,ant,bee,catt\na,1.0,2.0,3.0\n", "did you mean 'catt'?; add or rename its column"),
+    ],
+)
+def test_a_table_that_is_no_table_of_these_labels_is_told_in_one_line(desk, capsys, name, text, message):
+    Path(name).write_text(text, encoding="utf-8")
+    Path("t.csv").write_text("image,ant,bee,cat\na,1,0,1\n", encoding="utf-8")
+    assert main(["evaluate", "--scores", name, "--truth", "t.csv", "--kind", "logits"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert message in told[0]
+
+
+def test_columns_that_are_numbered_are_labels_by_name(desk):
+    rows = "\n".join(f"{row},{row % 2},{row % 3 % 2}" for row in range(9))
+    Path("t.csv").write_text(f"image,0,1\n{rows}\n", encoding="utf-8")
+    Path("s.csv").write_text("1,0\n" + "0.25,0.75\n" * 9, encoding="utf-8")
+    assert measured(["--scores", "s.csv", "--truth", "t.csv", "--kind", "logits"]).num_labels == 2
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "-0.1", "nan", "off.npy", "short.npy", "off.json"])
+def test_thresholds_that_are_no_probabilities_are_refused(desk, capsys, threshold):
+    np.save("off.npy", np.array([0.5, 2.0, np.inf]))
+    np.save("short.npy", np.array([0.5, 0.25]))
+    Path("off.json").write_text('{"0": 0.5, "1": -2, "2": null}', encoding="utf-8")
+    flags = ["--scores", "scores.npy", "--truth", "truth.npy", "--kind", "logits", "--thresholds", threshold]
+    assert main(["evaluate", *flags]) == 2
+    expected = "give one for each of 3 labels" if threshold == "short.npy" else "thresholds are on probabilities"
+    assert expected in capsys.readouterr().err
+
+
 def test_a_log_is_silent_where_everything_has_a_name(desk, caplog):
     logits, truth = desk
     table = {"file": [f"{row}.jpg" for row in range(17)]}

@@ -97,18 +97,33 @@ def _map_scores(links: Links, scores: ScoreFile, truth: TruthFile, kind: Kind) -
 def read_thresholds(text: str, space: LabelSpace) -> Float64[np.ndarray, " l"]:
     """Return the threshold of each label, on probabilities: one number for all, or a file of them.
 
-    A `.npy` file holds one a label in order, a `.json` file an object of them by label; there `null` means never.
+    A `.npy` file holds one a label in order, infinity for never; a `.json` file an object of them by label, `null` for never.
 
     Raises:
-        UsageError: If it is neither a number nor such a file, or a label has no threshold.
+        UsageError: If it is neither a number nor such a file, a label has no threshold, or one is no probability.
 
     >>> read_thresholds("0.3", LabelSpace(names=("cat", "dog")))
     array([0.3, 0.3])
     """
     try:
-        return np.full(len(space), float(text))
+        thresholds = np.full(len(space), float(text))
     except ValueError:
-        path = Path(text)
+        thresholds = _thresholds_of_file(text, space)
+    if thresholds.shape != (len(space),):
+        raise UsageError(
+            f"--thresholds {text}: holds shape {thresholds.shape}; give one for each of {len(space):,} labels"
+        )
+    strange = np.flatnonzero(~((thresholds >= 0) & (thresholds <= 1) | (thresholds == np.inf)))
+    if len(strange):
+        raise UsageError(
+            f"--thresholds {text}: {thresholds[strange[0]]:g} for label {space.names[strange[0]]!r} is no probability; "
+            "thresholds are on probabilities, also where scores are logits: give numbers between 0 and 1"
+        )
+    return thresholds
+
+
+def _thresholds_of_file(text: str, space: LabelSpace) -> Float64[np.ndarray, "..."]:
+    path = Path(text)
     if path.suffix not in (".npy", ".json") or not path.is_file():
         raise UsageError(f"--thresholds {text}: is neither a number nor a .npy or .json file that is there")
     try:
@@ -219,8 +234,13 @@ def _match_labels(scores: ScoreFile, truth: TruthFile, space: LabelSpace) -> Lab
         return replace(truth.labels, space=space)
     try:
         aligned = align_sets(truth.labels, space)
-    except LabelError as error:
-        raise ScoreError(f"the columns of {scores.path} do not cover the labels of {truth.path}: {error}") from None
+    except LabelError:
+        names, scored = truth.labels.space.names, set(space.names)
+        missing = [name for name in names if name not in scored]
+        raise ScoreError(
+            f"{scores.path} has no scores for {len(missing):,} of the {len(names):,} labels of {truth.path}; the first is "
+            f"{missing[0]!r}{did_you_mean(missing[0], space.names)}; add or rename its column"
+        ) from None
     unknown = len(set(space.names) - set(truth.labels.space.names))
     if unknown:
         log.info("%s labels of the scores are not in the truth: all their cells are unknown", f"{unknown:,}")

@@ -132,7 +132,9 @@ def read_number_table(path: Path, *, reference_column: str | None = None) -> Num
         if suffix == ".parquet":
             table = pq.read_table(path)
         else:
-            reference = _reference_of(_header_of(path, delimiter), reference_column, path)
+            header = _header_of(path, delimiter)
+            _check_header(header, path)
+            reference = _reference_of(header, reference_column, path)
             texts = {} if reference is None else {reference: pa.string()}
             table = arrow_csv.read_csv(
                 path,
@@ -153,6 +155,26 @@ def _reference_of(names: list[str], given: str | None, path: Path) -> str | None
         raise SourceError(f"{path}: there is no column {given!r}{did_you_mean(given, names)}; mend reference_column")
     folded = {name.strip().casefold(): name for name in reversed(names)}
     return given or next((folded[name] for name in REFERENCE_COLUMNS if name in folded), None)
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    """Check that the first row of a text file names columns, and that they were parted."""
+    if len(header) == 1 and any(other in header[0] for other in ";\t,"):
+        parted = "tabs" if path.suffix.lower() == ".tsv" else "commas"
+        raise SourceError(f"{path}: the first row is one column, {header[0]!r}; part columns with {parted}")
+    # Whole numbers may be names of labels: what writes tables without names numbers the columns.
+    if header and all(_is_number(name) for name in header) and not all(name.strip().isdigit() for name in header):
+        raise SourceError(
+            f"{path}: the first row holds numbers, {header[0]} first, and not names; write the labels there"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _header_of(path: Path, delimiter: str) -> list[str]:
