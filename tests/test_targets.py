@@ -140,3 +140,24 @@ def test_logits_on_another_device_are_refused_with_the_mend():
 def test_ids_that_are_padded_as_torch_pads_them_are_refused():
     with pytest.raises(TargetError, match=r"row 1 holds -1, with which .* pads its ids; leave it out"):
         SparseTargets.from_lists([[0, 3], [2, -1]], num_labels=4)
+
+
+@pytest.mark.parametrize("source_ids", [None, torch.tensor([0, 1, 1])])
+@pytest.mark.parametrize("exception_known", [False, True])
+@pytest.mark.parametrize("has_unlisted", [False, True])
+def test_known_cells_are_counted_as_the_mask_counts_them(
+    source_ids: torch.Tensor | None, exception_known: bool, has_unlisted: bool
+):
+    targets = SparseTargets(
+        row_offsets=torch.tensor([0, 2, 2, 3]),
+        label_ids=torch.tensor([0, 3, 4], dtype=torch.int32),
+        num_labels=5,
+        unlisted_known=torch.tensor([[True, False, True, False, True], [False] * 5]) if has_unlisted else None,
+        source_ids=source_ids,
+        exception_offsets=torch.tensor([0, 1, 3, 3]),
+        exception_ids=torch.tensor([1, 0, 2], dtype=torch.int32),
+        exception_known=torch.tensor([exception_known, True]),
+    )
+    known = targets.known_mask()
+    assert known is not None
+    assert targets.num_known() == known.sum()

@@ -190,6 +190,38 @@ class SparseTargets:
         known[self.row_ids(), self.label_ids.long()] = True
         return known
 
+    def num_known(self) -> Int64[Tensor, ""] | int:
+        """Return how many cells are known, from lists and sources alone: nothing of the size of all cells is built.
+
+        >>> SparseTargets.from_dense(torch.tensor([[1.0, float("nan")], [0.0, 0.0]])).num_known()
+        tensor(3)
+        >>> SparseTargets.from_lists([[1]], num_labels=5).num_known()
+        5
+        """
+        if self.is_complete:
+            return self.num_samples * self.num_labels
+        if self.unlisted_known is None:
+            known = torch.full((), self.num_samples * self.num_labels, device=self.device)
+        elif self.source_ids is None:
+            known = self.num_samples * self.unlisted_known[0].sum()
+        else:
+            known = self.unlisted_known.sum(dim=1)[self.source_ids].sum()
+        # No cell is in two lists: each changes the count by what it is and what it would be if it were not listed.
+        known = known + (~self._unlisted_at(self.row_ids(), self.label_ids)).sum()
+        if self.exception_ids is not None and self.exception_offsets is not None and self.exception_known is not None:
+            rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+            sources = torch.zeros_like(rows) if self.source_ids is None else self.source_ids[rows]
+            unlisted = self._unlisted_at(rows, self.exception_ids)
+            known = known + self.exception_known[sources].sum() - unlisted.sum()
+        return known
+
+    def _unlisted_at(self, rows: Int64[Tensor, " k"], ids: Int32[Tensor, " k"]) -> Bool[Tensor, " k"]:
+        """Return whether cells would be known if they were not listed."""
+        if self.unlisted_known is None:
+            return torch.ones_like(ids, dtype=torch.bool)
+        sources = torch.zeros_like(rows) if self.source_ids is None else self.source_ids[rows]
+        return self.unlisted_known[sources, ids.long()]
+
     def check_matches(self, logits: Float[Tensor, "n l"]) -> None:
         """Check that the logits have a row a sample and a column a label.
 

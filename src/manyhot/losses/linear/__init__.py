@@ -1,0 +1,13 @@
+"""Head and loss in one, from a thousand labels to a million: no dense targets, and never all logits at once."""
+
+from manyhot.losses.linear.buffers import GradientBuffer
+from manyhot.losses.linear.functional import linear_asymmetric_loss, linear_bce_with_logits, linear_focal_loss
+from manyhot.losses.linear.options import LinearOptions
+
+__all__ = [
+    "GradientBuffer",
+    "LinearOptions",
+    "linear_asymmetric_loss",
+    "linear_bce_with_logits",
+    "linear_focal_loss",
+]
