@@ -18,6 +18,7 @@ SHORTCUTS = {
     "epochs": ("training", "epochs"),
     "batch_size": ("training", "batch_size"),
     "lr": ("optimiser", "lr"),
+    "devices": ("training", "devices"),
     "seed": ("seed",),
 }
 
@@ -34,12 +35,14 @@ def run(arguments: list[str]) -> int:
     if recipe.data.path is None and not flags.resume:
         raise UsageError("train needs DATA, a folder or a label file (or data.path in the recipe)")
 
-    from manyhot.cli.logs import show_log
+    from manyhot.cli.logs import is_told_here, show_log
     from manyhot.cli.rendering import render_run
     from manyhot.runs.fitting import train
 
     show_log()
-    print(render_run(train(recipe, flags.out, resume=flags.resume)))
+    trained = train(recipe, flags.out, resume=flags.resume)
+    if is_told_here():
+        print(render_run(trained))
     return 0
 
 
@@ -97,6 +100,7 @@ def _parser() -> Parser:
     add("--epochs", metavar="N", help="times that every training sample is seen (20)")
     add("--batch-size", metavar="N", help="samples a step (64)")
     add("--lr", metavar="RATE", help="peak learning rate (1e-3 for new weights, 2e-4 for fine-tuning)")
+    add("--devices", metavar="N", help="GPUs to train on together, or processes where there is none (1)")
     add("--seed", metavar="N", help="seed of splits, weights, order and augmentation (0)")
     add("--resume", action="store_true", help="go on with the run in --out where it stopped")
     add("--dry-run", action="store_true", help="print the resolved recipe and stop")

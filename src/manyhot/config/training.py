@@ -44,7 +44,7 @@ class TrainingConfig:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 autocast where the device has it in hardware, else fp32."""
     devices: int | None = None
-    """GPUs to use; by default one if there is one, else the CPU."""
+    """GPUs that train together, or processes where there is none; by default one."""
     workers: int | None = None
     """Processes that read pictures; by default as many as the machine's cores suggest."""
     patience: int | None = None

@@ -17,13 +17,16 @@ from manyhot.recipes import save_recipe
 from manyhot.runs import assembly, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
+from manyhot.runs.launching import launch_training
 from manyhot.runs.loss_assembly import make_loss
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import score
 from manyhot.runs.splits import save_splits
 from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
 from manyhot.training.datamodule import MultiLabelData
+from manyhot.training.distributed import by_first_process
 from manyhot.training.module import MultiLabelModule
+from manyhot.training.processes import joined_processes, launched_processes
 from manyhot.training.trainer import create_trainer, fit
 
 log = logging.getLogger("manyhot")
@@ -34,6 +37,9 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
 
     The run folder holds the resolved recipe, the splits, the history, checkpoints, the bundle, predictions on val and
     test, and the figures. `resume` goes on where an interrupted run stopped, with the recipe and the splits that it saved.
+
+    With `training.devices` above 1 as many processes train together on this machine. Under torchrun or SLURM every process
+    calls this, and all see the same folder: the first writes it.
 
     Args:
         recipe: The settings, with `recipe.data.path` set; or the path of the data, for all defaults.
@@ -51,16 +57,30 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
     if resume and out is not None and Run(out).is_finished:
         log.info("%s is finished; there is nothing to resume", out)
         return Run(out)
+    devices = (Run(out).recipe if resume and out is not None else recipe).training.devices or 1
+    if devices > 1 and launched_processes() is None:
+        return launch_training(recipe, out, devices=devices, resume=resume)
+    with joined_processes():
+        return _train(recipe, out, resume=resume)
+
+
+def _train(recipe: Recipe, out: Path | None, *, resume: bool) -> Run:
     ground = resumed_ground(Run(out), recipe.data.path) if resume and out is not None else new_ground(recipe, out)
     spec = networks.model_spec(ground.recipe, ground.manifest.labels.take(ground.splits.rows("train")))
     fitting = _prepare(ground, spec)
     if not resume:
         # Not before: what can be wrong with encoder, weights or devices must not leave a folder behind.
-        _claim_folder(ground)
+        by_first_process(lambda: _claim_folder(ground))
     fit(fitting.trainer, fitting.module, fitting.data, checkpoint=fitting.checkpoint)
     load_weights(fitting.model, best_checkpoint(ground.folder))
-    finish(ground, spec, fitting.model, {split: _logits(ground, fitting.model, split) for split in ("val", "test")})
+    logits = {split: _logits(ground, fitting.model, split) for split in ("val", "test")}
+    by_first_process(lambda: _finish(ground, spec, fitting.model, logits))
     return Run(ground.folder)
+
+
+def _finish(ground: Ground, spec: ModelSpec, model: Classifier, logits: dict[str, Float[np.ndarray, "n l"]]) -> None:
+    # Nothing is returned: it would travel to the other processes.
+    finish(ground, spec, model, logits)
 
 
 def _claim_folder(ground: Ground) -> None:

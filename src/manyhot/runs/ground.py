@@ -17,6 +17,7 @@ from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
 from manyhot.runs.splits import SPLITS, Splits, changed_pictures, decide_splits, describe_changed, load_splits
 from manyhot.sources import Manifest, open_source
+from manyhot.training.distributed import by_first_process
 
 log = logging.getLogger("manyhot")
 
@@ -40,8 +41,10 @@ def new_ground(recipe: Recipe, out: Path | None) -> Ground:
     """
     if recipe.data.path is None:
         raise UsageError("no data given; name a folder or a label file")
-    folder = _free_folder(out, Path(recipe.data.path))
-    manifest = open_source(Path(recipe.data.path), source_options(recipe.data))
+    path = Path(recipe.data.path)
+    # One process looks: a moment later the folder of a run that starts is no longer empty.
+    folder = by_first_process(lambda: free_folder(out, path))
+    manifest = open_source(path, source_options(recipe.data))
     if not manifest.has_pictures:
         raise SourceError(f"{recipe.data.path}: {_missing_pictures(recipe)}")
     splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
@@ -117,7 +120,15 @@ def _absolute_paths(recipe: Recipe) -> Recipe:
     return replace(recipe, data=replace(data, **resolved), encoder=replace(recipe.encoder, pretrained=pretrained))
 
 
-def _free_folder(out: Path | None, data: Path) -> Path:
+def free_folder(out: Path | None, data: Path) -> Path:
+    """Return where a new run is to stand: `out`, which must be absent or empty, or the next of `runs/NAME-1` and so on.
+
+    Raises:
+        RunError: If `out` holds anything, or is a file.
+
+    >>> free_folder(Path("absent"), Path("photos"))
+    PosixPath('absent')
+    """
     if out is None:
         name = data.resolve().stem or "data"
         return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from types import FrameType
 
@@ -11,11 +12,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from manyhot.errors import TrainingError
+from manyhot.training.processes import launched_processes
 
 log = logging.getLogger("manyhot")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GPU_CHECK_INTERVAL = 50
+PASSED_ON_S = 5.0
 ADVICE = "try a lower --lr, --training.precision fp32, or `manyhot check` for pictures that cannot be right"
 
 
@@ -67,12 +70,16 @@ def loss_of(outputs: object) -> Tensor:
 class StopSignals(Callback):
     """Takes SIGINT (Ctrl-C) and SIGTERM as a wish to stop after the current step; a second one stops at once.
 
+    A launcher such as torchrun passes on the signal that a terminal or a scheduler has sent to all: where there is one, what
+    comes within seconds of the first is the same wish.
+
     Only the wish is kept here; the checkpoints' callback fulfils it. In threads other than the main one, where Python
     allows no handlers, signals stay as they are.
     """
 
     def __init__(self) -> None:
         self.requested: str | None = None
+        self._requested_s = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen. Lightning's own handlers, set just before, are put aside: they would end the process with code 0.
@@ -88,6 +95,8 @@ class StopSignals(Callback):
     def _notice(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.requested is not None:
+            if launched_processes() is not None and time.monotonic() - self._requested_s < PASSED_ON_S:
+                return
             raise KeyboardInterrupt
-        self.requested = signal.Signals(number).name
+        self.requested, self._requested_s = signal.Signals(number).name, time.monotonic()
         log.warning("%s: stopping after this step, with a checkpoint; once more stops at once", self.requested)

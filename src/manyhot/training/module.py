@@ -14,7 +14,7 @@ from manyhot.labels import LabelSets
 from manyhot.losses import EpochAware, Loss
 from manyhot.losses.diagnosis import final_activation
 from manyhot.targets import SparseTargets
-from manyhot.training.distributed import gather_from_all
+from manyhot.training.distributed import gather_from_all, share_buffers
 from manyhot.training.optimisation import OptimisationSettings, make_optimiser
 
 Score = Callable[[Float[np.ndarray, "n l"], LabelSets], float | None]
@@ -118,8 +118,9 @@ class MultiLabelModule(LightningModule):
             )
 
     def on_validation_epoch_start(self) -> None:
-        """Forget what an interrupted validation had collected."""
+        """Forget what an interrupted validation had collected; validate the model that is kept, on every process."""
         self._collected.clear()
+        share_buffers(self.model)
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Keep the logits of a batch, in main memory."""

@@ -19,6 +19,7 @@ from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.guards import FiniteLoss, StopSignals
 from manyhot.training.history import History
 from manyhot.training.module import MultiLabelModule
+from manyhot.training.processes import Processes, launched_processes
 from manyhot.training.progress import Progress
 from manyhot.training.randomness import Randomness
 
@@ -28,6 +29,8 @@ SILENCED_WARNINGS = (
     r"The number of training batches \(\d+\) is smaller than the logging interval",
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # The validation figure is the same on every process: it is computed from all samples.
+    r"It is recommended to use `self.log\('val_map_macro', ..., sync_dist=True\)`",
 )
 # What batch norm says of a batch with one value a channel; torch has no type of its own for it.
 SINGLE_SAMPLE = "Expected more than 1 value per channel when training"
@@ -58,14 +61,14 @@ def create_trainer(
 ) -> Trainer:
     """Return a Trainer that writes history, events and checkpoints into a folder; run it with `fit`.
 
-    Trains on GPUs if there are any, else on the CPU. Under torchrun each process takes its part, and `devices` is what
-    torchrun started on this machine.
+    Trains on GPUs if there are any, else on the CPU. Where torchrun or SLURM started several processes, each takes its
+    part, and `devices` is what they started on this machine.
 
     Args:
         folder: The run's folder, which must exist.
         epochs: Times that every sample is seen.
         precision: `auto` is bf16 autocast on GPUs that have it in hardware, else fp32; on a CPU fp32.
-        devices: GPUs to use.
+        devices: GPUs to use, or processes on a CPU; Lightning starts what nobody has started.
         gradient_clip: Largest norm of a step's gradient; None does not clip.
         ema_decay: Average the weights with this decay, and validate and keep the average.
         patience: End after so many epochs without a better validation figure.
@@ -74,19 +77,19 @@ def create_trainer(
         checkpoint_interval_s: Longest time in seconds between checkpoints within an epoch.
 
     Raises:
-        TrainingError: If there are fewer GPUs than asked for.
+        TrainingError: If there are fewer GPUs or cores than asked for.
     """
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    local, nodes = _processes(accelerator, devices)
+    processes = _processes(accelerator, devices)
     history, signals = History(folder), StopSignals()
     average = None if ema_decay is None else WeightAverage(ema_decay)
     with quiet_lightning():
         return Trainer(
             default_root_dir=folder,
             accelerator=accelerator,
-            devices=local,
-            num_nodes=nodes,
-            strategy="ddp" if local * nodes > 1 else "auto",
+            devices=processes.on_machine,
+            num_nodes=processes.machines,
+            strategy="ddp" if processes.count > 1 else "auto",
             precision="bf16-mixed" if _uses_bf16(precision, accelerator) else "32-true",
             max_epochs=epochs,
             gradient_clip_val=gradient_clip,
@@ -169,18 +172,28 @@ def _torch_errors_explained() -> Generator[None, None, None]:
         ) from error
 
 
-def _processes(accelerator: str, devices: int) -> tuple[int, int]:
-    """Return processes on this machine, and machines."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        return local, int(os.environ["WORLD_SIZE"]) // local
-    available = torch.cuda.device_count() if accelerator == "gpu" else 1
+def check_devices(devices: int, *, accelerator: str) -> None:
+    """Check that there are so many GPUs, or where there are none, so many cores: a process each.
+
+    Raises:
+        TrainingError: Saying how many there are.
+
+    >>> check_devices(1, accelerator="cpu")
+    """
+    available = torch.cuda.device_count() if accelerator == "gpu" else os.cpu_count() or 1
     if devices > available:
-        kind = "GPUs" if accelerator == "gpu" else "device, the CPU"
+        kind = "GPUs" if accelerator == "gpu" else "cores and no GPU"
         raise TrainingError(
             f"{devices} devices asked for, but this machine has {available} {kind}; lower --training.devices"
         )
-    return devices, 1
+
+
+def _processes(accelerator: str, devices: int) -> Processes:
+    launched = launched_processes()
+    if launched is not None:
+        return launched
+    check_devices(devices, accelerator=accelerator)
+    return Processes(on_machine=devices, machines=1)
 
 
 def _uses_bf16(precision: Literal["auto", "bf16", "fp32"], accelerator: str) -> bool:
