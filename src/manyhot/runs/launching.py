@@ -25,8 +25,8 @@ from manyhot.training.trainer import check_devices
 log = logging.getLogger("manyhot")
 
 THREADS = "OMP_NUM_THREADS"
-# A step and its checkpoint may take a while; torch would kill the processes after 30 s.
-PATIENCE = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "300"}
+# A step and its checkpoint may take a while; the launcher would kill the processes after 30 s.
+PATIENCE = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
 # What the launcher says of a failed process, over thirty lines; the process has said what was wrong.
 LAUNCHER_LOGGERS = ("torch.distributed.elastic", "torch.distributed.launcher")
 
@@ -49,32 +49,31 @@ def launch_training(recipe: Recipe, out: Path | None, *, devices: int, resume: b
     """
     check_devices(devices, accelerator="gpu" if torch.cuda.is_available() else "cpu")
     folder = out if resume and out is not None else free_folder(out, Path(recipe.data.path or ""))
-    with TemporaryDirectory(prefix="manyhot-") as scratch:
+    log.info("%d processes train together, one for each device", devices)
+    with TemporaryDirectory(prefix="manyhot-") as scratch, _environment(_settings(devices)), _quiet_launcher():
         settings = Path(scratch) / "recipe.toml"
         save_recipe(recipe, settings)
         arguments = ["--resume"] if resume else ["--recipe", str(settings)]
         if resume and recipe.data.path is not None:
             arguments.append(recipe.data.path)
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=devices,
-            run_id=secrets.token_hex(8),
-            rdzv_backend="c10d",
-            # A free port, and of this machine only.
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            # The figures are printed by the one that waits here.
-            logs_specs=DefaultLogsSpecs(log_dir=scratch, redirects=Std.OUT),
-        )
-        log.info("%d processes train together, one for each device", devices)
-        with _shared_cores(devices), _quiet_launcher():
-            _launch(config, [sys.executable, "-m", "manyhot", "train", *arguments, "--out", str(folder)])
+        _launch(devices, Path(scratch), [sys.executable, "-m", "manyhot", "train", *arguments, "--out", str(folder)])
     return Run(folder)
 
 
-def _launch(config: LaunchConfig, command: list[str]) -> None:
+def _launch(devices: int, scratch: Path, command: list[str]) -> None:
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=secrets.token_hex(8),
+        rdzv_backend="c10d",
+        # A free port, and of this machine only.
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        # The figures are printed by the one that waits here.
+        logs_specs=DefaultLogsSpecs(log_dir=str(scratch), redirects=Std.OUT),
+    )
     try:
         elastic_launch(config, command[0])(*command[1:])
     except SignalException as stop:
@@ -88,11 +87,10 @@ def _launch(config: LaunchConfig, command: list[str]) -> None:
         ) from error
 
 
-@contextmanager
-def _shared_cores(processes: int) -> Generator[None, None, None]:
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    with _environment({} if THREADS in os.environ else {THREADS: threads}):
-        yield
+def _settings(devices: int) -> dict[str, str]:
+    """Return the environment's settings for the processes, as far as the user has not set them."""
+    settings = {THREADS: str(max(1, (os.cpu_count() or 1) // devices)), PATIENCE: "300"}
+    return {name: value for name, value in settings.items() if name not in os.environ}
 
 
 @contextmanager
