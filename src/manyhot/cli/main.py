@@ -11,7 +11,8 @@ from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
 
-from manyhot.errors import ManyhotError, UsageError, did_you_mean
+from manyhot.cli.logs import is_told_here
+from manyhot.errors import ManyhotError, StoppedError, UsageError, did_you_mean
 
 COMMANDS = {
     "demo": "train on handwritten digits that are at hand, to see everything work",
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ManyhotError, OSError) as error:
         if os.environ.get("MANYHOT_TRACEBACK") == "1":
             raise
+        if isinstance(error, StoppedError) and not is_told_here():
+            # All processes of a training stop for one reason, which the first tells.
+            return error.exit_code
         return _fail(_one_line(error), error.exit_code if isinstance(error, ManyhotError) else EXIT_FAILED)
     return code
 
