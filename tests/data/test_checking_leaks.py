@@ -1,65 +1,42 @@
-import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from manyhot.data.checking_leaks import check_leaks
 from manyhot.labels import LabelSets, LabelSpace
 from manyhot.sources import Manifest
 
 
-def jpeg(shade: int = 0) -> bytes:
-    stream = io.BytesIO()
-    pixels = np.random.default_rng(shade).integers(0, 256, (17, 41, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def manifest_of(
-    root: Path,
-    pictures: dict[str, bytes],
-    *,
-    splits: list[str | None] | None = None,
-    groups: list[str | None] | None = None,
-) -> Manifest:
-    for name, content in pictures.items():
-        (root / name).write_bytes(content)
-    labels = LabelSets.from_names([["cat"]] * len(pictures))
-    return Manifest.from_lists(root, list(pictures), labels, splits=splits, groups=groups)
-
-
-def test_the_same_picture_in_two_splits_is_an_error(tmp_path):
+def test_the_same_picture_in_two_splits_is_an_error(jpeg, manifest_of):
     pictures = {"a.jpg": jpeg(), "b.jpg": jpeg(1), "c.jpg": jpeg()}
-    (finding,) = check_leaks(manifest_of(tmp_path, pictures, splits=["train", "train", "test"]))
+    (finding,) = check_leaks(manifest_of(pictures, splits=["train", "train", "test"]))
     assert (finding.name, finding.severity) == ("leaked-file", "error")
     assert finding.examples == ("'a.jpg' (train) = 'c.jpg' (test)",)
 
 
-def test_the_same_picture_twice_in_one_split_does_not_leak(tmp_path):
+def test_the_same_picture_twice_in_one_split_does_not_leak(jpeg, manifest_of):
     pictures = {"a.jpg": jpeg(), "b.jpg": jpeg()}
-    assert check_leaks(manifest_of(tmp_path, pictures, splits=["train", "train"])) == []
+    assert check_leaks(manifest_of(pictures, splits=["train", "train"])) == []
 
 
-def test_without_splits_the_same_picture_twice_is_a_warning(tmp_path):
-    (finding,) = check_leaks(manifest_of(tmp_path, {"a.jpg": jpeg(), "b.jpg": jpeg(), "c.jpg": jpeg()}))
+def test_without_splits_the_same_picture_twice_is_a_warning(jpeg, manifest_of):
+    (finding,) = check_leaks(manifest_of({"a.jpg": jpeg(), "b.jpg": jpeg(), "c.jpg": jpeg()}))
     assert (finding.name, finding.severity, finding.count) == ("identical-files", "warning", 1)
 
 
-def test_without_splits_the_same_picture_in_one_group_is_safe(tmp_path):
+def test_without_splits_the_same_picture_in_one_group_is_safe(jpeg, manifest_of):
     pictures = {"a.jpg": jpeg(), "b.jpg": jpeg()}
-    assert check_leaks(manifest_of(tmp_path, pictures, groups=["p1", "p1"])) == []
+    assert check_leaks(manifest_of(pictures, groups=["p1", "p1"])) == []
 
 
-def test_files_of_one_size_but_other_bytes_are_not_the_same(tmp_path):
-    assert check_leaks(manifest_of(tmp_path, {"a.jpg": b"1234", "b.jpg": b"1243"})) == []
+def test_files_of_one_size_but_other_bytes_are_not_the_same(manifest_of):
+    assert check_leaks(manifest_of({"a.jpg": b"1234", "b.jpg": b"1243"})) == []
 
 
-def test_a_group_in_two_splits_is_an_error(tmp_path):
+def test_a_group_in_two_splits_is_an_error(manifest_of):
     pictures = {"a.jpg": b"1", "b.jpg": b"2", "c.jpg": b"3"}
-    manifest = manifest_of(tmp_path, pictures, splits=["train", "test", "test"], groups=["p1", "p1", None])
+    manifest = manifest_of(pictures, splits=["train", "test", "test"], groups=["p1", "p1", None])
     (finding,) = check_leaks(manifest)
     assert (finding.name, finding.examples) == ("leaked-group", ("'p1': train, test",))
 
@@ -85,8 +62,8 @@ def test_an_unknown_cell_contradicts_nothing(tmp_path):
     assert [finding.name for finding in findings] == ["identical-files"]
 
 
-def test_of_many_identical_files_the_rest_is_counted(tmp_path):
-    (finding,) = check_leaks(manifest_of(tmp_path, {f"{name}.jpg": b"same" for name in "abcde"}))
+def test_of_many_identical_files_the_rest_is_counted(manifest_of):
+    (finding,) = check_leaks(manifest_of({f"{name}.jpg": b"same" for name in "abcde"}))
     assert finding.examples == ("'a.jpg' = 'b.jpg' = 'c.jpg' and 2 more",)
 
 

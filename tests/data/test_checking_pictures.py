@@ -1,9 +1,5 @@
-import io
 import json
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from manyhot.data.checking_labels import check_labels
 from manyhot.data.checking_leaks import check_leaks
@@ -11,26 +7,6 @@ from manyhot.data.checking_pictures import check_images, check_unlisted
 from manyhot.data.checking_shift import check_shift
 from manyhot.labels import LabelSets, LabelSpace
 from manyhot.sources import Finding, Manifest, read_source
-
-
-def jpeg(shade: int = 0) -> bytes:
-    stream = io.BytesIO()
-    pixels = np.random.default_rng(shade).integers(0, 256, (17, 41, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def manifest_of(
-    root: Path,
-    pictures: dict[str, bytes],
-    *,
-    splits: list[str | None] | None = None,
-    groups: list[str | None] | None = None,
-) -> Manifest:
-    for name, content in pictures.items():
-        (root / name).write_bytes(content)
-    labels = LabelSets.from_names([["cat"]] * len(pictures))
-    return Manifest.from_lists(root, list(pictures), labels, splits=splits, groups=groups)
 
 
 def labelled(rows: list[list[str]], names: tuple[str, ...]) -> Manifest:
@@ -42,9 +18,9 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
-def test_pictures_that_cannot_be_opened_are_named_and_do_not_stop_the_others(tmp_path):
+def test_pictures_that_cannot_be_opened_are_named_and_do_not_stop_the_others(tmp_path, jpeg, manifest_of):
     pictures = {"good.jpg": jpeg(), "cut.jpg": jpeg()[:-300], "text.png": b"no picture", "empty.jpg": b""}
-    (finding,) = check_images(manifest_of(tmp_path, pictures))
+    (finding,) = check_images(manifest_of(pictures))
     assert (finding.name, finding.severity, finding.count) == ("unreadable-image", "error", 3)
     assert [example.split(":")[0] for example in finding.examples] == ["'cut.jpg'", "'text.png'", "'empty.jpg'"]
     assert "replace it, or delete its row" in finding.message
@@ -52,15 +28,15 @@ def test_pictures_that_cannot_be_opened_are_named_and_do_not_stop_the_others(tmp
     assert "\n" not in finding.line
 
 
-def test_a_picture_that_vanished_is_named(tmp_path):
-    manifest = manifest_of(tmp_path, {"a.jpg": jpeg(), "b.jpg": jpeg()})
+def test_a_picture_that_vanished_is_named(tmp_path, jpeg, manifest_of):
+    manifest = manifest_of({"a.jpg": jpeg(), "b.jpg": jpeg()})
     (tmp_path / "b.jpg").unlink()
     (finding,) = check_images(manifest)
     assert (finding.name, finding.severity, finding.examples) == ("missing-file", "error", ("'b.jpg'",))
 
 
-def test_sound_pictures_bring_no_finding_and_progress_reaches_the_end(tmp_path):
-    manifest = manifest_of(tmp_path, {"a.jpg": jpeg(), "b.jpg": jpeg(1)})
+def test_sound_pictures_bring_no_finding_and_progress_reaches_the_end(jpeg, manifest_of):
+    manifest = manifest_of({"a.jpg": jpeg(), "b.jpg": jpeg(1)})
     seen: list[tuple[int, int]] = []
     assert check_images(manifest, progress=lambda done, total: seen.append((done, total)), threads=1) == []
     assert seen == [(2, 2)]
@@ -74,7 +50,7 @@ def test_no_samples_bring_no_finding():
     assert by_name(check_labels(manifest)).keys() == {"unknown-label"}
 
 
-def test_a_folder_with_several_faults_has_each_of_them_named(tmp_path):
+def test_a_folder_with_several_faults_has_each_of_them_named(tmp_path, jpeg):
     for name, content in {"a.jpg": jpeg(), "cut.jpg": jpeg(1)[:-300]}.items():
         (tmp_path / name).write_bytes(content)
     rows = [("a.jpg", "cat"), ("a.jpg", "cat"), ("cut.jpg", "dog"), ("lost.jpg", "dog")]
@@ -88,10 +64,10 @@ def test_a_folder_with_several_faults_has_each_of_them_named(tmp_path):
     assert "'cut.jpg'" in found["unreadable-image"].line
 
 
-def test_pictures_beside_those_of_the_samples_that_belong_to_none_are_named(tmp_path):
+def test_pictures_beside_those_of_the_samples_that_belong_to_none_are_named(tmp_path, manifest_of):
     (tmp_path / "sub").mkdir()
     (tmp_path / "elsewhere").mkdir()
-    manifest = manifest_of(tmp_path, {"a.jpg": b"1", "sub/b.jpg": b"2"})
+    manifest = manifest_of({"a.jpg": b"1", "sub/b.jpg": b"2"})
     for name in ("more.JPG", "sub/c.png", ".hidden.jpg", "notes.txt", "elsewhere/d.jpg"):
         (tmp_path / name).write_bytes(b"3")
     (finding,) = check_unlisted(manifest)
