@@ -56,7 +56,7 @@ T_QUANTILE = 4.303  # of three values, 95 %
 
 LOSSES: dict[str, Callable[[LabelCounts], Loss]] = {
     "binary-cross-entropy": lambda _: BCEWithLogitsLoss(),
-    "pos_weight counts": lambda counts: BCEWithLogitsLoss(pos_weight_from_counts(counts)),
+    "pos_weight counts": lambda counts: BCEWithLogitsLoss(pos_weight=pos_weight_from_counts(counts)),
     "class-balanced": lambda counts: BCEWithLogitsLoss(label_weight=class_balanced_weights(counts)),
     "focal": lambda _: FocalLoss(),
     "asymmetric": lambda _: AsymmetricLoss(),

@@ -53,10 +53,11 @@ CELL_LOSSES: dict[str, MakeLoss] = {
     "bce": lambda labels: BCEWithLogitsLoss(),
     "bce-sample-mean": lambda labels: BCEWithLogitsLoss(reduction="sample_mean"),
     "bce-sum": lambda labels: BCEWithLogitsLoss(reduction="sum"),
-    "bce-weighted": lambda labels: BCEWithLogitsLoss(WEIGHTS[labels], label_weight=WEIGHTS.flip(0)[labels]),
+    "bce-weighted": lambda labels: BCEWithLogitsLoss(pos_weight=WEIGHTS[labels], label_weight=WEIGHTS.flip(0)[labels]),
     "bce-smooth": lambda labels: BCEWithLogitsLoss(label_smoothing=0.1),
     "bce-class-balanced": lambda labels: BCEWithLogitsLoss(label_weight=class_balanced_weights(counts_of(labels))),
     "soft-margin": lambda labels: MultiLabelSoftMarginLoss(WEIGHTS[labels]),
+    "soft-margin-sum": lambda labels: MultiLabelSoftMarginLoss(reduction="sum"),
     "focal": lambda labels: FocalLoss(),
     "focal-plain": lambda labels: FocalLoss(1.5, None),
     "asymmetric": lambda labels: AsymmetricLoss(),
@@ -66,6 +67,7 @@ CELL_LOSSES: dict[str, MakeLoss] = {
 }
 SAMPLE_LOSSES: dict[str, MakeLoss] = {
     "margin": lambda labels: MultiLabelMarginLoss(),
+    "margin-sum": lambda labels: MultiLabelMarginLoss(reduction="sum"),
     "margin-sample-mean": lambda labels: MultiLabelMarginLoss(margin=0.5, reduction="sample_mean"),
     "pairwise": lambda labels: PairwiseLogSumExpLoss(),
     "pairwise-sum": lambda labels: PairwiseLogSumExpLoss(reduction="sum"),

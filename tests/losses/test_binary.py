@@ -117,13 +117,13 @@ def test_float32_is_near_the_float64_reference(weighted: bool):
 def test_the_module_and_the_function_agree():
     logits, dense, weights = batch(5, 7)
     targets = SparseTargets.from_dense(dense)
-    module = BCEWithLogitsLoss(weights, reduction="sum")
+    module = BCEWithLogitsLoss(pos_weight=weights, reduction="sum")
     expected = binary_cross_entropy_with_logits(logits, targets, pos_weight=weights.float(), reduction="sum")
     assert torch.equal(module(logits, targets), expected)
 
 
 def test_weights_move_with_the_module_and_are_not_saved():
-    module = BCEWithLogitsLoss(torch.tensor([1.0, 2.0]))
+    module = BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 2.0]))
     assert module.state_dict() == {}
     assert module.to("meta").pos_weight is not None
     assert module.pos_weight is not None
@@ -133,12 +133,12 @@ def test_weights_move_with_the_module_and_are_not_saved():
 @pytest.mark.parametrize("weight", [-1.0, NAN, float("inf")])
 def test_a_weight_that_is_no_weight_is_refused(weight: float):
     with pytest.raises(TargetError, match="a pos_weight is negative or not finite"):
-        BCEWithLogitsLoss(torch.tensor([1.0, weight]))
+        BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, weight]))
 
 
 def test_weights_of_another_number_of_labels_are_refused(without_shape_checks: None):
     with pytest.raises(TargetError, match="weights of 2 labels for 3; give one weight a label"):
-        BCEWithLogitsLoss(torch.ones(2))(torch.zeros(1, 3), SparseTargets.from_lists([[0]], num_labels=3))
+        BCEWithLogitsLoss(pos_weight=torch.ones(2))(torch.zeros(1, 3), SparseTargets.from_lists([[0]], num_labels=3))
 
 
 def test_an_unknown_reduction_is_answered_with_the_nearest(without_shape_checks: None):
@@ -168,7 +168,7 @@ def test_the_largest_weight_is_a_number_from_one(maximum: float):
 def test_weighted_training_of_a_constant_settles_where_the_weight_says():
     # One logit a label, fitted by hand: sigmoid(z) = w P / (w P + N), so that weights from counts end at one half.
     sets = LabelSets.from_lists([[0], *[[]] * 9], LabelSpace(names=("a",)))
-    loss = BCEWithLogitsLoss(pos_weight_from_counts(count_cells(sets)))
+    loss = BCEWithLogitsLoss(pos_weight=pos_weight_from_counts(count_cells(sets)))
     bias = torch.zeros(1, requires_grad=True)
     loss(bias.expand(10, 1), SparseTargets.from_label_sets(sets)).backward()
     assert bias.grad is not None

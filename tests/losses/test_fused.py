@@ -30,7 +30,7 @@ def test_both_ways_have_the_value_and_gradient_of_torch(way: str, weighted: bool
     logits, dense, weights = batch(*shape)
     pos_weight = weights.float().double() if weighted else None
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = BCEWithLogitsLoss(pos_weight, reduction="sum")
+    loss = BCEWithLogitsLoss(pos_weight=pos_weight, reduction="sum")
     loss(ours, SparseTargets.from_dense(dense)).backward()
     functional.binary_cross_entropy_with_logits(theirs, dense, pos_weight=pos_weight, reduction="sum").backward()
     assert ours.grad is not None
@@ -40,7 +40,7 @@ def test_both_ways_have_the_value_and_gradient_of_torch(way: str, weighted: bool
 @pytest.mark.parametrize("weighted", [False, True])
 def test_both_ways_have_first_and_second_derivatives(way: str, weighted: bool):
     logits, dense, weights = batch(4, 7)
-    loss, targets = BCEWithLogitsLoss(weights if weighted else None), SparseTargets.from_dense(dense)
+    loss, targets = BCEWithLogitsLoss(pos_weight=weights if weighted else None), SparseTargets.from_dense(dense)
     logits.requires_grad_()
     assert torch.autograd.gradcheck(lambda z: loss(z, targets), logits)
     assert torch.autograd.gradgradcheck(lambda z: loss(z, targets), logits)

@@ -132,18 +132,32 @@ def test_label_smoothing_and_confidence_work_together():
 
 
 @pytest.mark.parametrize("weight", [None, torch.linspace(0.5, 3.0, 9)])
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_soft_margin_has_the_value_of_torch(reduction: Reduction, weight: Tensor | None):
     logits, dense = batch(unknown=0.0, seed=6)
     wide = None if weight is None else weight.double()
-    theirs = torch.nn.MultiLabelSoftMarginLoss(wide, reduction=reduction)(logits, dense)
-    # torch takes the mean over labels first, so that its sum is one over samples.
-    expected = theirs * 9 if reduction == "sum" else theirs
+    expected = torch.nn.MultiLabelSoftMarginLoss(wide, reduction=reduction)(logits, dense)
     torch.testing.assert_close(MultiLabelSoftMarginLoss(weight, reduction=reduction)(logits, dense), expected)
     torch.testing.assert_close(multilabel_soft_margin_loss(logits, dense, weight=weight, reduction=reduction), expected)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_means_of_samples_are_taken_over_known_cells():
+    logits, dense = batch(seed=6)
+    dense[4] = NAN
+    cells = functional.binary_cross_entropy_with_logits(logits, dense.nan_to_num(0.0), reduction="none")
+    expected = torch.where(dense.isnan(), NAN, cells).nanmean(dim=1).nan_to_num(0.0)
+    torch.testing.assert_close(MultiLabelSoftMarginLoss(reduction="none")(logits, dense), expected)
+    torch.testing.assert_close(MultiLabelSoftMarginLoss(reduction="sum")(logits, dense), expected.sum())
+    torch.testing.assert_close(MultiLabelSoftMarginLoss()(logits, dense), BCEWithLogitsLoss()(logits, dense))
+
+
+def test_the_first_argument_of_torch_is_not_taken_for_another():
+    # torch.nn.BCEWithLogitsLoss(w) weighs cells, not positives.
+    with pytest.raises(TypeError):
+        BCEWithLogitsLoss(torch.ones(9))  # type: ignore[misc] - what is refused
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_margin_has_the_value_of_torch(reduction: Reduction):
     logits, dense = batch(unknown=0.0, seed=7)
     padded = torch.full(dense.shape, -1)

@@ -42,7 +42,7 @@ def slopes(loss: CellLoss, start: torch.Tensor) -> torch.Tensor:
     "loss",
     [
         BCEWithLogitsLoss(),
-        BCEWithLogitsLoss(torch.tensor([1.0, 2.0, 3.0, 0.5, 1.0, 9.0])),
+        BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 2.0, 3.0, 0.5, 1.0, 9.0])),
         BCEWithLogitsLoss(label_smoothing=0.1),
         FocalLoss(),
         AsymmetricLoss(),
@@ -58,7 +58,7 @@ def test_binary_cross_entropy_starts_at_the_log_odds_moved_by_the_weight_of_posi
     weight = torch.tensor([1.0, 2.0, 3.0, 0.5, 1.0, 9.0])
     expected = torch.from_numpy(log_odds(COUNTS))
     torch.testing.assert_close(starting_logits(BCEWithLogitsLoss(), COUNTS), expected, rtol=0, atol=1e-8)
-    start = starting_logits(LargeLossRejection(BCEWithLogitsLoss(weight)), COUNTS)
+    start = starting_logits(LargeLossRejection(BCEWithLogitsLoss(pos_weight=weight)), COUNTS)
     torch.testing.assert_close(start, expected + weight.double().log(), rtol=0, atol=1e-8)
 
 

@@ -11,10 +11,10 @@ from manyhot.losses.binary import (
     multilabel_soft_margin_loss,
     pos_weight_from_counts,
 )
-from manyhot.losses.cells import CellLoss, CellWeights
+from manyhot.losses.cells import CellLoss, CellOptions, CellWeights, WeightedOptions
 from manyhot.losses.dice import DiceLoss, dice_loss
 from manyhot.losses.focal import AsymmetricLoss, FocalLoss, asymmetric_loss, focal_loss
-from manyhot.losses.interface import EpochAware, Loss, Reduction, reduce_cells, reduce_samples
+from manyhot.losses.interface import EpochAware, Loss, Reduction, reduce_cells, reduce_means, reduce_samples
 from manyhot.losses.margin import MultiLabelMarginLoss, multilabel_margin_loss
 from manyhot.losses.ranking import (
     PairwiseLogSumExpLoss,
@@ -39,6 +39,7 @@ __all__ = [
     "AsymmetricLoss",
     "BCEWithLogitsLoss",
     "CellLoss",
+    "CellOptions",
     "CellWeights",
     "DiceLoss",
     "DistributionBalancedLoss",
@@ -55,6 +56,7 @@ __all__ = [
     "SoftmaxLoss",
     "TwoWayLoss",
     "Unknown",
+    "WeightedOptions",
     "ZLPRLoss",
     "asymmetric_loss",
     "binary_cross_entropy_with_logits",
@@ -67,6 +69,7 @@ __all__ = [
     "pairwise_logsumexp_loss",
     "pos_weight_from_counts",
     "reduce_cells",
+    "reduce_means",
     "reduce_samples",
     "semantic_softmax_loss",
     "softmax_loss",

@@ -1,6 +1,7 @@
 """Weights against imbalance: by how often a label occurs, and by how it occurs together with others."""
 
 import math
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -9,11 +10,9 @@ from torch import Tensor
 
 from manyhot.errors import UsageError
 from manyhot.labels import LabelCounts
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_losses
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, WeightedOptions, cell_losses
 from manyhot.losses.fused import softplus
-from manyhot.losses.interface import Reduction
 from manyhot.losses.pairs import sum_by_sample
-from manyhot.losses.unknown import Unknown
 from manyhot.targets import SparseTargets
 
 
@@ -57,11 +56,7 @@ class DistributionBalancedLoss(CellLoss):
         centre: Of the weights' sigmoid (mu).
         negative_scale: How much sharper negatives let go (lambda).
         bias_scale: How far logits are shifted by the log-odds of prevalence (kappa).
-        label_weight: How much all cells of each label count.
-        source_weight: How much all cells of each source's samples count.
-        label_smoothing: s makes targets of 1 - s/2 and s/2.
-        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
-        reduction: As in `BCEWithLogitsLoss`.
+        options: As in `CellLoss`.
 
     Raises:
         UsageError: If the negative scale is not above 0.
@@ -85,19 +80,9 @@ class DistributionBalancedLoss(CellLoss):
         centre: float = 0.2,
         negative_scale: float = 2.0,
         bias_scale: float = 0.05,
-        label_weight: Float[Tensor, " l"] | None = None,
-        source_weight: Float[Tensor, " s"] | None = None,
-        label_smoothing: float = 0.0,
-        unknown: Unknown = "ignore",
-        reduction: Reduction = "mean",
+        **options: Unpack[WeightedOptions],
     ) -> None:
-        super().__init__(
-            label_weight=label_weight,
-            source_weight=source_weight,
-            label_smoothing=label_smoothing,
-            unknown=unknown,
-            reduction=reduction,
-        )
+        super().__init__(**options)
         if not 0 < negative_scale < math.inf:
             raise UsageError(f"negative_scale is {negative_scale!r}; it must be above 0")
         self.smoothing = smoothing

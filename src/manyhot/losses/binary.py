@@ -3,31 +3,41 @@
 A cell's loss is softplus(z) where it is negative and softplus(-z) where it is positive.
 """
 
+from typing import Unpack
+
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from manyhot.errors import UsageError
 from manyhot.labels import LabelCounts
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, LabelIndex, cell_loss, checked_weights
+from manyhot.losses.cells import (
+    CellLoss,
+    CellOptions,
+    CellWeights,
+    Curves,
+    LabelIndex,
+    WeightedOptions,
+    cell_loss,
+    cell_losses,
+    checked_weights,
+)
 from manyhot.losses.fused import binary_cells, softplus
-from manyhot.losses.interface import Reduction, Targets
+from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_means
 from manyhot.losses.unknown import Unknown
+from manyhot.targets import as_targets
 
 
 class BCEWithLogitsLoss(CellLoss):
     """Binary cross-entropy with logits, the value of `torch.nn.BCEWithLogitsLoss` where every cell is known.
 
-    The model must not end in a sigmoid: the loss contains it.
+    The model must not end in a sigmoid: the loss contains it. What torch calls `weight` is `label_weight` here where it
+    has one number a label, else a part of `CellWeights`.
 
     Args:
         pos_weight: How much more a positive of each label counts; 1 if not given. It is not saved with the weights.
-        label_weight: How much all cells of each label count.
-        source_weight: How much all cells of each source's samples count.
-        label_smoothing: s makes targets of 1 - s/2 and s/2.
-        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
-        reduction: `mean` over known cells, `sample_mean` over samples, of all ranks (see `reduce_cells`), `sum`, `none`.
+        options: As in `CellLoss`.
 
     Raises:
         TargetError: If a weight is negative or not finite.
@@ -41,21 +51,12 @@ class BCEWithLogitsLoss(CellLoss):
 
     def __init__(
         self,
-        pos_weight: Float[Tensor, " l"] | None = None,
+        # By keyword only: torch's first argument is another weight.
         *,
-        label_weight: Float[Tensor, " l"] | None = None,
-        source_weight: Float[Tensor, " s"] | None = None,
-        label_smoothing: float = 0.0,
-        unknown: Unknown = "ignore",
-        reduction: Reduction = "mean",
+        pos_weight: Float[Tensor, " l"] | None = None,
+        **options: Unpack[WeightedOptions],
     ) -> None:
-        super().__init__(
-            label_weight=label_weight,
-            source_weight=source_weight,
-            label_smoothing=label_smoothing,
-            unknown=unknown,
-            reduction=reduction,
-        )
+        super().__init__(**options)
         self.register_buffer("pos_weight", checked_weights(pos_weight, "pos_weight"), persistent=False)
 
     def curves(self) -> Curves:
@@ -67,36 +68,30 @@ class BCEWithLogitsLoss(CellLoss):
         return f"reduction={self.reduction!r}, weighted={self.pos_weight is not None}"
 
 
-class MultiLabelSoftMarginLoss(BCEWithLogitsLoss):
+class MultiLabelSoftMarginLoss(CellLoss):
     """`torch.nn.MultiLabelSoftMarginLoss` from sparse targets: binary cross-entropy with logits under its other name.
 
     Args:
         weight: How much all cells of each label count.
-        source_weight: How much all cells of each source's samples count.
-        label_smoothing: s makes targets of 1 - s/2 and s/2.
-        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
-        reduction: As in `BCEWithLogitsLoss`.
+        options: As in `CellLoss`, but `none` gives one number a sample, the mean over its known labels, and `sum` the
+            sum of these, as torch's do.
 
     >>> MultiLabelSoftMarginLoss()(torch.zeros(2, 3), torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
     tensor(0.6931)
     """
 
-    def __init__(
-        self,
-        weight: Float[Tensor, " l"] | None = None,
-        *,
-        source_weight: Float[Tensor, " s"] | None = None,
-        label_smoothing: float = 0.0,
-        unknown: Unknown = "ignore",
-        reduction: Reduction = "mean",
-    ) -> None:
-        super().__init__(
-            label_weight=weight,
-            source_weight=source_weight,
-            label_smoothing=label_smoothing,
-            unknown=unknown,
-            reduction=reduction,
-        )
+    def __init__(self, weight: Float[Tensor, " l"] | None = None, **options: Unpack[CellOptions]) -> None:
+        super().__init__(label_weight=weight, **options)
+
+    def curves(self) -> Curves:
+        """Return softplus(-z) and softplus(z)."""
+        return binary_curves()
+
+    def reduced(
+        self, cells: Float[Tensor, "n l"], counted: Bool[Tensor, "n l"] | None
+    ) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+        """Return the loss of a batch from those of its cells, as far as they count; None when all do."""
+        return _reduce_as_soft_margin(cells, counted, self.reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -147,13 +142,24 @@ def multilabel_soft_margin_loss(
     *,
     weight: Float[Tensor, " l"] | None = None,
     reduction: Reduction = "mean",
-) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
-    """Return what `torch.nn.functional.multilabel_soft_margin_loss` does: binary cross-entropy with logits.
+) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+    """Return what `torch.nn.functional.multilabel_soft_margin_loss` does: see `MultiLabelSoftMarginLoss`.
 
     >>> multilabel_soft_margin_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     tensor(0.6931)
     """
-    return cell_loss(binary_curves(), logits, targets, weights=CellWeights(label=weight), reduction=reduction)
+    check_reduction(reduction)
+    targets = as_targets(targets)
+    cells = CellWeights(label=weight).apply(cell_losses(binary_curves(), logits, targets), targets)
+    return _reduce_as_soft_margin(cells, targets.known_mask(), reduction)
+
+
+def _reduce_as_soft_margin(
+    cells: Float[Tensor, "n l"], counted: Bool[Tensor, "n l"] | None, reduction: Reduction
+) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+    kept = cells if counted is None else cells.masked_fill(~counted, 0)
+    known = torch.ones_like(cells, dtype=torch.bool) if counted is None else counted
+    return reduce_means(kept.sum(dim=1), known.sum(dim=1), reduction=reduction)
 
 
 def binary_curves(pos_weight: Float[Tensor, " l"] | None = None) -> Curves:

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import EllipsisType
+from typing import TypedDict
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
 from manyhot.errors import TargetError, UsageError
@@ -150,6 +151,25 @@ def cell_loss(
     return reduce_cells(cells, counted_cells(unknown, logits, targets), reduction=reduction)
 
 
+class CellOptions(TypedDict, total=False):
+    """What every loss of cells takes by keyword, besides settings of its own: see `CellLoss`.
+
+    The losses pass these on as typed `**options`: users write `FocalLoss(reduction="sum")` as of torch's losses, and the
+    list stands here once.
+    """
+
+    source_weight: Float[Tensor, " s"] | None
+    label_smoothing: float
+    unknown: Unknown
+    reduction: Reduction
+
+
+class WeightedOptions(CellOptions, total=False):
+    """The same with a weight a label, which one loss takes by torch's name for it."""
+
+    label_weight: Float[Tensor, " l"] | None
+
+
 class CellLoss(nn.Module, ABC):
     """A loss that is a sum over cells: what every one of them can do besides its own curves.
 
@@ -213,7 +233,13 @@ class CellLoss(nn.Module, ABC):
         """Return the loss of a batch: a scalar, or one loss a cell by `reduction="none"`."""
         targets = as_targets(targets)
         cells = self.cells(logits, targets, weights)
-        return reduce_cells(cells, counted_cells(self.unknown, logits, targets), reduction=self.reduction)
+        return self.reduced(cells, counted_cells(self.unknown, logits, targets))
+
+    def reduced(
+        self, cells: Float[Tensor, "n l"], counted: Bool[Tensor, "n l"] | None
+    ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
+        """Return the loss of a batch from those of its cells, as far as they count; None when all do."""
+        return reduce_cells(cells, counted, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """Return the settings for `repr`."""

@@ -1,13 +1,14 @@
 """Focal and asymmetric losses: binary cross-entropy that looks away from cells which are right already."""
 
 import math
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from manyhot.errors import UsageError
-from manyhot.losses.cells import CellLoss, CellWeights, Curves, cell_loss
+from manyhot.losses.cells import CellLoss, CellWeights, Curves, WeightedOptions, cell_loss
 from manyhot.losses.fused import softplus
 from manyhot.losses.interface import Reduction, Targets
 from manyhot.losses.unknown import Unknown
@@ -19,11 +20,7 @@ class FocalLoss(CellLoss):
     Args:
         gamma: How fast cells that are right lose weight; 0 is binary cross-entropy.
         alpha: Weight of positives, negatives weighing 1 - alpha; None weighs neither.
-        label_weight: How much all cells of each label count.
-        source_weight: How much all cells of each source's samples count.
-        label_smoothing: s makes targets of 1 - s/2 and s/2.
-        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
-        reduction: As in `BCEWithLogitsLoss`. The paper divides by positives; `sum` over that number is its mean.
+        options: As in `CellLoss`. The paper divides by positives; `sum` over that number is its mean.
 
     Raises:
         UsageError: If gamma is negative, or alpha is not between 0 and 1.
@@ -38,20 +35,9 @@ class FocalLoss(CellLoss):
         self,
         gamma: float = 2.0,
         alpha: float | None = 0.25,
-        *,
-        label_weight: Float[Tensor, " l"] | None = None,
-        source_weight: Float[Tensor, " s"] | None = None,
-        label_smoothing: float = 0.0,
-        unknown: Unknown = "ignore",
-        reduction: Reduction = "mean",
+        **options: Unpack[WeightedOptions],
     ) -> None:
-        super().__init__(
-            label_weight=label_weight,
-            source_weight=source_weight,
-            label_smoothing=label_smoothing,
-            unknown=unknown,
-            reduction=reduction,
-        )
+        super().__init__(**options)
         focal_curves(gamma, alpha)
         self.gamma = gamma
         self.alpha = alpha
@@ -121,11 +107,7 @@ class AsymmetricLoss(CellLoss):
         gamma_neg: How fast negatives that are right lose weight.
         gamma_pos: The same for positives.
         clip: Probability that is taken off negatives.
-        label_weight: How much all cells of each label count.
-        source_weight: How much all cells of each source's samples count.
-        label_smoothing: s makes targets of 1 - s/2 and s/2.
-        unknown: What becomes of unknown cells: see `manyhot.losses.unknown`.
-        reduction: As in `BCEWithLogitsLoss`. The paper sums.
+        options: As in `CellLoss`. The paper sums.
 
     Raises:
         UsageError: If a focus is negative, or clip is not from 0 to below 1.
@@ -141,20 +123,9 @@ class AsymmetricLoss(CellLoss):
         gamma_neg: float = 4.0,
         gamma_pos: float = 1.0,
         clip: float = 0.05,
-        *,
-        label_weight: Float[Tensor, " l"] | None = None,
-        source_weight: Float[Tensor, " s"] | None = None,
-        label_smoothing: float = 0.0,
-        unknown: Unknown = "ignore",
-        reduction: Reduction = "mean",
+        **options: Unpack[WeightedOptions],
     ) -> None:
-        super().__init__(
-            label_weight=label_weight,
-            source_weight=source_weight,
-            label_smoothing=label_smoothing,
-            unknown=unknown,
-            reduction=reduction,
-        )
+        super().__init__(**options)
         asymmetric_curves(gamma_neg, gamma_pos, clip)
         self.gamma_neg = gamma_neg
         self.gamma_pos = gamma_pos

@@ -100,6 +100,29 @@ def reduce_samples(
     return reduce_total(kept.sum(), counted.sum() if reduction == "mean" else samples.shape[0], reduction=reduction)
 
 
+def reduce_means(
+    sums: Float[Tensor, " n"], counts: Int64[Tensor, " n"], *, reduction: Reduction
+) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+    """Return the loss of the global batch from each sample's sum over its known cells, as torch's multi-label losses do.
+
+    `mean` and `sample_mean` are those of `reduce_cells`. `none` returns the mean over the known cells of each of this
+    process's samples, 0 for those without one, and `sum` sums these means.
+
+    Args:
+        sums: Over the known cells of each sample.
+        counts: How many cells of each sample are known.
+        reduction: What to divide by.
+
+    >>> sums, counts = torch.tensor([2.0, 4.0]), torch.tensor([2, 1])
+    >>> [reduce_means(sums, counts, reduction=reduction).item() for reduction in ("mean", "sample_mean", "sum")]
+    [2.0, 3.0, 5.0]
+    """
+    if reduction in ("mean", "sample_mean"):
+        return reduce_total(sums.sum(), counts.sum() if reduction == "mean" else len(sums), reduction=reduction)
+    means = sums / counts.clamp(min=1)
+    return means if reduction == "none" else reduce_total(means.sum(), 1, reduction=reduction)
+
+
 def reduce_total(
     total: Float[Tensor, ""], count: Int64[Tensor, ""] | int, *, reduction: Reduction
 ) -> Float[Tensor, ""]:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from manyhot.errors import UsageError
-from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_total
+from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_means
 from manyhot.losses.pairs import negative_mask, read_batch, sum_by_sample
 from manyhot.targets import as_targets
 
@@ -20,7 +20,8 @@ class MultiLabelMarginLoss(nn.Module):
     Args:
         margin: How far above.
         reduction: `mean` over known cells (of a complete batch torch's: by sample, the sum over pairs / number of labels,
-            then the mean), `sample_mean` over samples, `sum`, or `none`, one number a sample: its sum / known cells.
+            then the mean), `sample_mean` over samples, `none`, one number a sample: its sum / known cells, or `sum`, the
+            sum of these.
 
     Raises:
         UsageError: If the margin is not above 0.
@@ -65,10 +66,7 @@ def multilabel_margin_loss(
     samples = sum_by_sample(pairs.sum(dim=1), targets)
     known = targets.known_mask()
     cells = torch.full_like(targets.row_offsets[1:], targets.num_labels) if known is None else known.sum(dim=1)
-    if reduction == "none":
-        return samples / cells.clamp(min=1)
-    count = cells.sum() if reduction == "mean" else torch.full((), logits.shape[0], device=logits.device)
-    return reduce_total(samples.sum(), count, reduction=reduction)
+    return reduce_means(samples, cells, reduction=reduction)
 
 
 def _check_margin(margin: float) -> None:

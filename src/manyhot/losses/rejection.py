@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from manyhot.errors import UsageError
 from manyhot.losses.cells import CellLoss, CellWeights
-from manyhot.losses.interface import Targets, reduce_cells
+from manyhot.losses.interface import Targets
 from manyhot.losses.pairs import negative_mask
 from manyhot.losses.unknown import counted_cells
 from manyhot.targets import SparseTargets, as_targets
@@ -62,7 +62,7 @@ class LargeLossRejection(nn.Module):
         if count:
             kept = ~_largest(cells.detach(), self._candidates(targets, known), count)
             known = kept if known is None else known & kept
-        return reduce_cells(cells, known, reduction=self.loss.reduction)
+        return self.loss.reduced(cells, known)
 
     def _candidates(self, targets: SparseTargets, known: Bool[Tensor, "n l"] | None) -> Bool[Tensor, "n l"]:
         """Return which cells count as negatives without anybody having said so."""

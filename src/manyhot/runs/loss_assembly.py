@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Literal, TypedDict, assert_never
+from typing import Literal, assert_never
 
 import torch
 from jaxtyping import Float32
@@ -30,6 +30,8 @@ from manyhot.labels.hierarchy import Hierarchy
 from manyhot.losses import (
     AsymmetricLoss,
     BCEWithLogitsLoss,
+    CellLoss,
+    CellOptions,
     DistributionBalancedLoss,
     FocalLoss,
     LargeLossRejection,
@@ -47,7 +49,6 @@ from manyhot.losses import (
     levels_of,
     pos_weight_from_counts,
 )
-from manyhot.losses.cells import CellLoss
 
 log = logging.getLogger("manyhot")
 
@@ -95,17 +96,9 @@ def _sample_loss(config: SampleConfig, labels: LabelSets) -> Loss:
     return loss
 
 
-class _Options(TypedDict):
-    """What the losses of cells have in common."""
-
-    source_weight: Float32[Tensor, " s"] | None
-    label_smoothing: float
-    unknown: Unknown
-
-
 def _cell_loss(config: CellConfig, labels: LabelSets, counts: LabelCounts) -> CellLoss:
     weight = _label_weight(config.label_weight, counts, labels.space)
-    options = _Options(
+    options = CellOptions(
         source_weight=_source_weight(config.source_weight, labels),
         label_smoothing=config.label_smoothing,
         unknown=_unknown(config, counts),
@@ -113,7 +106,7 @@ def _cell_loss(config: CellConfig, labels: LabelSets, counts: LabelCounts) -> Ce
     match config:
         case BinaryCrossEntropyConfig():
             pos_weight = _pos_weight(config.pos_weight, counts, labels.space)
-            loss = BCEWithLogitsLoss(pos_weight, label_weight=weight, **options)
+            loss = BCEWithLogitsLoss(pos_weight=pos_weight, label_weight=weight, **options)
         case SoftMarginConfig():
             loss = MultiLabelSoftMarginLoss(weight, **options)
         case FocalConfig():
