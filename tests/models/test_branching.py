@@ -109,6 +109,22 @@ def test_labels_of_one_branch_do_not_move_the_other():
     assert all(parameter.grad is not None for parameter in model.encoder.trunk.parameters())
 
 
+def test_the_cut_is_tried_once_however_many_branches_there_are(monkeypatch: pytest.MonkeyPatch):
+    from manyhot.models import branching
+
+    cut, tried = branching._cut, []
+    monkeypatch.setattr(branching, "_cut", lambda *arguments: tried.append(0) or cut(*arguments))
+    encoders = [create_encoder("test_resnet", image_size=SIZE).eval() for _ in range(5)]
+    branched = BranchedEncoder(encoders, at=3, image_size=SIZE)
+    assert len(tried) == 1
+    with torch.no_grad():
+        shared = branched.trunk.forward_features(IMAGES)  # type: ignore[union-attr,operator] - a trunk of timm
+        for encoder, branch in zip(encoders, branched.branches, strict=True):
+            # Each branch has the weights of its own encoder.
+            encoder.load_state_dict(branched.trunk.state_dict(), strict=False)
+            torch.testing.assert_close(branch(shared), encoder(IMAGES))
+
+
 def test_branches_start_from_weights_of_their_own():
     model = build_model(spec_of(2))
     assert isinstance(model.encoder, BranchedEncoder)

@@ -1,7 +1,8 @@
 """Encoders that part: groups of labels share the first stages and have their own copy of the rest.
 
 An encoder of timm is cut at a stage into a trunk and a rest. Both are the encoder itself with modules taken out: the trunk
-without what comes later, the rest without what the trunk has done. Each cut is tried on one picture before it is used.
+without what comes later, the rest without what the trunk has done. A cut is tried on one picture before it is used, once for
+all branches.
 """
 
 from collections.abc import Sequence
@@ -48,18 +49,21 @@ class BranchedEncoder(nn.Module):
 
     def __init__(self, encoders: Sequence[nn.Module], *, at: int, image_size: int) -> None:
         super().__init__()
-        stages = stages_of(encoders[0])
-        if not 0 <= at <= len(stages):
-            raise ModelError(f"branches cannot begin at stage {at}; there are {len(stages)}: {', '.join(stages)}")
+        self.stages = stages_of(encoders[0])
+        if not 0 <= at <= len(self.stages):
+            raise ModelError(
+                f"branches cannot begin at stage {at}; there are {len(self.stages)}: {', '.join(self.stages)}"
+            )
         self.num_branches = len(encoders)
-        self.shares_all = at == len(stages)
+        self.shares_all = at == len(self.stages)
         if self.shares_all or at == 0:
             self.trunk = encoders[0] if self.shares_all else None
             self.branches = nn.ModuleList([] if self.shares_all else encoders)
             return
-        cuts = [_cut(encoder, at - 1, image_size) for encoder in encoders]
-        self.trunk = cuts[0][0]
-        self.branches = nn.ModuleList(rest for _, rest in cuts)
+        self.trunk, rest = _cut(encoders[0], at - 1, image_size)
+        # The encoders are of one kind: another's rest is the first one's with its own weights.
+        others = [_with_weights(deepcopy(rest), encoder) for encoder in encoders[1:]]
+        self.branches = nn.ModuleList([rest, *others])
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n g d"]:
         """Return the features of each picture, one vector from each branch."""
@@ -79,16 +83,22 @@ class BranchedEncoder(nn.Module):
 
     def take_weights(self, whole: nn.Module) -> None:
         """Copy the weights of a whole encoder into the trunk and into every branch."""
-        weights = whole.state_dict()
         for part in (self.trunk, *self.branches):
             if part is not None:
-                part.load_state_dict({name: weights[name] for name in part.state_dict()})
+                _with_weights(part, whole)
 
     def _shared(self, images: Tensor) -> Tensor:
         if self.trunk is None:
             return images
         forward_features: Any = self.trunk.forward_features
         return forward_features(images)
+
+
+def _with_weights(part: nn.Module, whole: nn.Module) -> nn.Module:
+    """Return a part of an encoder with the weights that stand under its names in a whole one."""
+    weights = whole.state_dict()
+    part.load_state_dict({name: weights[name] for name in part.state_dict()})
+    return part
 
 
 def _cut(encoder: nn.Module, index: int, image_size: int) -> tuple[nn.Module, nn.Module]:

@@ -22,7 +22,7 @@ from manyhot.config import (
 from manyhot.config.models import Grouping
 from manyhot.labels import LabelSets
 from manyhot.labels.grouping import groups_by_cooccurrence, groups_of_space
-from manyhot.models.branching import BranchedEncoder, stages_of
+from manyhot.models.branching import BranchedEncoder
 from manyhot.models.build import build_model
 from manyhot.models.classifier import Classifier, freeze_encoder
 from manyhot.models.cost import count_cost, time_step
@@ -103,9 +103,9 @@ def describe_model(model: Classifier, names: tuple[str, ...]) -> list[str]:
         names: Of the labels.
     """
     spec, lines = model.spec, [f"model: {model.spec.encoder}, head {model.spec.head.kind}: {count_cost(model)}"]
-    if spec.branching is None:
+    if spec.branching is None or not isinstance(model.encoder, BranchedEncoder):
         return lines
-    stages = stages_of(create_encoder(spec.encoder, image_size=spec.preprocessing.image_size))
+    stages = model.encoder.stages
     groups = [_described(group, names) for group in spec.branching.groups[:SHOWN_GROUPS]]
     more = len(spec.branching.groups) - SHOWN_GROUPS
     where = "before its first stage" if spec.branching.at == 0 else f"after {stages[spec.branching.at - 1]!r}"
