@@ -112,7 +112,8 @@ def zlpr_loss(
 class TwoWayLoss(nn.Module):
     """The pairwise loss in two ways: positives against negatives of each sample, and of each label over the batch.
 
-    Labels are compared within the batch of one process: the value depends on how samples are batched.
+    The value depends on how samples are batched, and on several ranks labels are compared within the batch of each
+    process alone: twice the ranks at half the batch compare fewer pairs of a label.
 
     Args:
         positive_temperature: Temperature of positives; above 1 looks at all of them, not at the worst alone.

@@ -21,6 +21,9 @@ class LargeLossRejection(nn.Module):
     count as negatives only because nobody listed them, and that a network half trained still disagrees with, are often
     positives. They become unknown, in this batch. Verified negatives are never rejected.
 
+    Each process looks for the largest losses of its own batch: on several ranks each rejects its share there, which are not
+    quite the largest of the global batch. What is left is divided by what is left on all ranks.
+
     Args:
         loss: The loss of the cells that stay; its reduction is kept.
         rate: Share of all cells that is rejected more with each epoch; the first epoch rejects none.
@@ -66,23 +69,20 @@ class LargeLossRejection(nn.Module):
 
     def _candidates(self, targets: SparseTargets, known: Bool[Tensor, "n l"] | None) -> Bool[Tensor, "n l"]:
         """Return which cells count as negatives without anybody having said so."""
-        stated = negative_mask(targets)
-        candidates = _unlisted_negatives(targets, stated)
-        if known is not None:
-            # Unknown cells that the loss takes as negatives.
-            listed = targets.known_mask()
-            candidates = candidates | (known & ~listed if listed is not None else candidates)
-        elif not targets.is_complete:
-            candidates = candidates | ~_or_all(targets.known_mask(), stated)
-        return candidates
+        candidates, listed = _unlisted_negatives(targets), targets.known_mask()
+        if listed is None:
+            return candidates
+        # Unknown cells that the loss takes as negatives.
+        return candidates | (~listed if known is None else known & ~listed)
 
     def extra_repr(self) -> str:
         """Return the settings for `repr`."""
         return f"rate={self.rate}, start={self.start}"
 
 
-def _unlisted_negatives(targets: SparseTargets, negatives: Bool[Tensor, "n l"]) -> Bool[Tensor, "n l"]:
+def _unlisted_negatives(targets: SparseTargets) -> Bool[Tensor, "n l"]:
     """Return the negatives that no list mentions: exceptions that are known were verified."""
+    negatives = negative_mask(targets)
     if targets.exception_ids is None or targets.exception_offsets is None:
         return negatives
     lengths = targets.exception_offsets.diff()
@@ -92,10 +92,6 @@ def _unlisted_negatives(targets: SparseTargets, negatives: Bool[Tensor, "n l"]) 
     verified = torch.zeros_like(negatives)
     verified[rows, targets.exception_ids.long()] = True
     return negatives & ~verified
-
-
-def _or_all(mask: Bool[Tensor, "n l"] | None, like: Bool[Tensor, "n l"]) -> Bool[Tensor, "n l"]:
-    return torch.ones_like(like) if mask is None else mask
 
 
 def _largest(cells: Float[Tensor, "n l"], candidates: Bool[Tensor, "n l"], count: int) -> Bool[Tensor, "n l"]:
