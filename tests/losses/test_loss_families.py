@@ -15,7 +15,6 @@ from manyhot.losses import (
     AsymmetricLoss,
     BCEWithLogitsLoss,
     CellWeights,
-    DiceLoss,
     DistributionBalancedLoss,
     EpochAware,
     FocalLoss,
@@ -30,7 +29,6 @@ from manyhot.losses import (
     ZLPRLoss,
     asymmetric_loss,
     class_balanced_weights,
-    dice_loss,
     focal_loss,
     levels_of,
     multilabel_soft_margin_loss,
@@ -362,26 +360,6 @@ def test_rejection_of_complete_lists_looks_at_all_negatives():
     assert not isinstance(BCEWithLogitsLoss(), EpochAware)
 
 
-def test_dice_loss_pools_the_pixels_of_the_batch():
-    generator = torch.Generator().manual_seed(20)
-    logits = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)
-    masks = torch.rand(2, 3, 4, 5, generator=generator) < 0.4
-    known = torch.rand(2, 3, 4, 5, generator=generator) < 0.7
-    known[:, 2] = False
-    losses = []
-    for label in range(2):
-        both = probs = true = 0.0
-        for place in np.ndindex(2, 4, 5):
-            index = (place[0], label, *place[1:])
-            if known[index]:
-                p, y = sigmoid(float(logits[index])), float(masks[index])
-                both, probs, true = both + p * y, probs + p, true + y
-        losses.append(1 - (2 * both + 1) / (probs + true + 1))
-    value = DiceLoss()(logits, masks, known)
-    assert value.item() == pytest.approx(math.fsum(losses) / 2, rel=1e-12)
-    torch.testing.assert_close(dice_loss(logits, masks, known, reduction="none")[:2], torch.tensor(losses).double())
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -395,7 +373,6 @@ def test_dice_loss_pools_the_pixels_of_the_batch():
         (lambda: BCEWithLogitsLoss(label_smoothing=1.0), "label_smoothing is 1.0"),
         (lambda: LargeLossRejection(BCEWithLogitsLoss(), rate=2.0), "rate is 2.0"),
         (lambda: SelectiveUnknown(torch.zeros(2), keep_out=-1), "keep_out -1"),
-        (lambda: DiceLoss(smooth=0.0), "smooth is 0.0"),
         (lambda: class_balanced_weights(LabelCounts(positives=POSITIVES, known=POSITIVES), beta=1.0), "beta is 1.0"),
     ],
 )

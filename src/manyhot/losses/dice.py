@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from manyhot.errors import TargetError, UsageError
-from manyhot.losses.interface import num_ranks, over_ranks
+from manyhot.losses.interface import check_reduction, num_ranks, over_ranks
 
 DICE_REDUCTIONS = ("mean", "sum", "none")
 
@@ -32,10 +32,7 @@ class DiceLoss(nn.Module):
 
     def __init__(self, *, smooth: float = 1.0, reduction: str = "mean") -> None:
         super().__init__()
-        if not 0 < smooth < float("inf"):
-            raise UsageError(f"smooth is {smooth!r}; it must be above 0")
-        if reduction not in DICE_REDUCTIONS:
-            raise UsageError(f"reduction {reduction!r} is none of {', '.join(DICE_REDUCTIONS)}")
+        _check_settings(smooth, reduction)
         self.smooth = smooth
         self.reduction = reduction
 
@@ -49,8 +46,8 @@ class DiceLoss(nn.Module):
 
         Args:
             logits: Of each label and pixel, before any sigmoid.
-            targets: Which pixels carry which label; or shares between 0 and 1.
-            known: Which cells are known; all, if not given.
+            targets: Which pixels carry which label; or shares between 0 and 1, NaN where nobody knows.
+            known: Which cells are known; all that are not NaN, if not given.
         """
         return dice_loss(logits, targets, known, smooth=self.smooth, reduction=self.reduction)
 
@@ -70,16 +67,22 @@ def dice_loss(
     """Return the Dice loss of a batch of masks: see `DiceLoss`.
 
     Raises:
-        TargetError: If the shapes differ.
+        TargetError: If the shapes differ, or masks are whole numbers: those of files go up to 255.
+        UsageError: If `smooth` is not above 0, or there is no such reduction.
 
     >>> dice_loss(torch.full((1, 1, 2), -50.0), torch.zeros(1, 1, 2, dtype=torch.bool))
     tensor(0.)
     """
+    _check_settings(smooth, reduction)
     if logits.ndim < 2 or targets.shape != logits.shape or (known is not None and known.shape != logits.shape):
         raise TargetError(
             f"logits have shape {tuple(logits.shape)}, targets {tuple(targets.shape)}; expected the same "
             "(samples, labels, height, width) for both, and for known pixels where there are some"
         )
+    if not (targets.is_floating_point() or targets.dtype == torch.bool):
+        raise TargetError(f"masks are {targets.dtype}; give them as booleans (masks > 0), or as shares between 0 and 1")
+    if targets.is_floating_point():
+        known = ~targets.isnan() if known is None else known & ~targets.isnan()
     axes = [axis for axis in range(logits.ndim) if axis != 1]
     probs = torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))
     shares = targets.to(probs.dtype)
@@ -92,3 +95,9 @@ def dice_loss(
     counted = torch.ones_like(losses, dtype=torch.bool) if known is None else known.any(dim=axes)
     total = losses.masked_fill(~counted, 0).sum() * num_ranks()
     return total if reduction == "sum" else total / over_ranks(counted.sum()).clamp(min=1)
+
+
+def _check_settings(smooth: float, reduction: str) -> None:
+    if not 0 < smooth < float("inf"):
+        raise UsageError(f"smooth is {smooth!r}; it must be above 0")
+    check_reduction(reduction, DICE_REDUCTIONS)
