@@ -28,6 +28,7 @@ from manyhot.losses import (
     TwoWayLoss,
     ZLPRLoss,
     asymmetric_loss,
+    binary_cross_entropy_with_logits,
     class_balanced_weights,
     focal_loss,
     levels_of,
@@ -379,6 +380,23 @@ def test_rejection_of_complete_lists_looks_at_all_negatives():
 def test_settings_that_make_no_sense_are_refused(make, message: str):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"unknown": "ignored"}, "it must be 'ignore', 'negative' or"),
+        ({"label_smoothing": 1.5}, "label_smoothing is 1.5"),
+        ({"reduction": "samplemean"}, "did you mean 'sample_mean'"),
+    ],
+)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_functions_refuse_what_their_losses_refuse(settings: dict, message: str):
+    for function in (binary_cross_entropy_with_logits, focal_loss, asymmetric_loss):
+        with pytest.raises(UsageError, match=message):
+            function(torch.zeros(1, 2), torch.eye(1, 2), **settings)
+    with pytest.raises(UsageError, match=message):
+        FocalLoss(**settings)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

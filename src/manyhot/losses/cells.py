@@ -139,11 +139,15 @@ def cell_loss(
 ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
     """Return the loss of a batch whose cells have the given curves.
 
+    Raises:
+        TargetError: If logits, targets and weights do not fit together.
+        UsageError: If a setting makes no sense.
+
     >>> curves = Curves(lambda z, _: 10 * z, lambda z, _: -z)
     >>> cell_loss(curves, torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]]))
     tensor(4.)
     """
-    check_reduction(reduction)
+    _check_options(label_smoothing, unknown, reduction)
     targets = as_targets(targets)
     cells = cell_losses(curves, logits, targets, label_smoothing=label_smoothing)
     if weights is not None:
@@ -198,10 +202,7 @@ class CellLoss(nn.Module, ABC):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
-        check_unknown(unknown)
-        if not 0 <= label_smoothing < 1:
-            raise UsageError(f"label_smoothing is {label_smoothing!r}; it must be at least 0 and below 1")
+        _check_options(label_smoothing, unknown, reduction)
         self.label_smoothing = label_smoothing
         self.unknown: Unknown = unknown
         self.reduction: Reduction = reduction
@@ -260,6 +261,13 @@ def checked_weights(weights: Float[Tensor, " k"] | None, name: str) -> Float32[T
     if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
         raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each")
     return weights.detach().float()
+
+
+def _check_options(label_smoothing: float, unknown: Unknown, reduction: Reduction) -> None:
+    check_reduction(reduction)
+    check_unknown(unknown)
+    if not 0 <= label_smoothing < 1:
+        raise UsageError(f"label_smoothing is {label_smoothing!r}; it must be at least 0 and below 1")
 
 
 def _sources_of(targets: SparseTargets) -> Int64[Tensor, " n"]:
