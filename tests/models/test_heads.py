@@ -11,6 +11,7 @@ from torch import Tensor
 from manyhot.errors import ModelError
 from manyhot.models.attention import CSRA, LabelAttention, MLDecoder, Query2Label
 from manyhot.models.build import build_model
+from manyhot.models.cost import count_cost
 from manyhot.models.encoders import create_encoder
 from manyhot.models.head_specs import (
     CSRASpec,
@@ -107,6 +108,27 @@ def test_a_model_of_every_head_builds_from_its_specification_and_loads_its_weigh
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again(images), model(images))
     assert model(images).shape == (2, NUM_LABELS)
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "most", "queries", "labels_each"), [(80, 50, 40, 2), (7, 3, 3, 3), (5, 100, 5, 1)]
+)
+def test_every_query_of_ml_decoder_has_labels_to_answer_for(num_labels, most, queries, labels_each):
+    head = MLDecoder(NUM_FEATURES, num_labels, MLDecoderSpec(queries=most, width=8, attention_heads=2, hidden=6))
+    assert head.weight.shape == (queries, 8, labels_each)
+    assert head(torch.zeros(2, 6, NUM_FEATURES)).shape == (2, num_labels)
+
+
+@every_head
+def test_the_cost_of_a_head_is_told_apart(spec: HeadSpec):
+    plain = Preprocessing(image_size=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    costs = [
+        count_cost(build_model(ModelSpec(encoder="test_resnet", num_labels=NUM_LABELS, head=head, preprocessing=plain)))
+        for head in (LinearHeadSpec(), spec)
+    ]
+    # One multiplication and one addition for each weight of a linear layer.
+    assert costs[0].head_flops == 2 * 96 * NUM_LABELS
+    assert [cost.flops - cost.head_flops for cost in costs] == [costs[0].flops - costs[0].head_flops] * 2
 
 
 def test_low_rank_is_two_products():

@@ -86,12 +86,14 @@ class MLDecoder(BiasedHead):
 
     def __init__(self, num_features: int, num_labels: int, spec: MLDecoderSpec) -> None:
         super().__init__(num_labels)
-        num_queries = min(spec.queries, num_labels)
+        labels_each = math.ceil(num_labels / spec.queries)
+        # No more than have a label to answer for: 80 labels by 50 queries are two for each of 40.
+        num_queries = math.ceil(num_labels / labels_each)
         self.embed = nn.Linear(num_features, spec.width)
         self.attention = Attention(spec.width, spec.attention_heads)
         self.feed_forward = FeedForward(spec.width, spec.hidden)
         self.register_buffer("queries", torch.randn(num_queries, spec.width))
-        self.weight = nn.Parameter(torch.empty(num_queries, spec.width, math.ceil(num_labels / num_queries)))
+        self.weight = nn.Parameter(torch.empty(num_queries, spec.width, labels_each))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

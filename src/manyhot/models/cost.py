@@ -21,12 +21,14 @@ class Cost:
         parted: Parameters of all branches of the encoder together; 0 where it does not part.
         head: Parameters of the head or heads.
         flops: Floating-point operations of one picture's logits; a multiplication and its addition are two.
+        head_flops: Those of the head or heads among them.
     """
 
     shared: int
     parted: int
     head: int
     flops: int
+    head_flops: int
 
     @property
     def parameters(self) -> int:
@@ -40,7 +42,7 @@ class Cost:
             parts = f"shared {self.shared / 1e6:.2f}M, branches {self.parted / 1e6:.2f}M"
         return (
             f"{self.parameters / 1e6:.2f}M parameters ({parts}, head {self.head / 1e6:.2f}M), "
-            f"{self.flops / 1e9:.2f} GFLOPs a picture"
+            f"{self.flops / 1e9:.2f} GFLOPs a picture (head {self.head_flops / 1e9:.2f})"
         )
 
 
@@ -51,7 +53,7 @@ def count_cost(model: Classifier) -> Cost:
     >>> from manyhot.models.spec import ModelSpec, Preprocessing
     >>> plain = Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     >>> print(count_cost(build_model(ModelSpec(encoder="test_resnet", num_labels=4, preprocessing=plain))))
-    0.37M parameters (encoder 0.37M, head 0.00M), 0.01 GFLOPs a picture
+    0.37M parameters (encoder 0.37M, head 0.00M), 0.01 GFLOPs a picture (head 0.00)
     """
     size = model.spec.preprocessing.image_size
     image = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=model.mean.device)
@@ -65,8 +67,13 @@ def count_cost(model: Classifier) -> Cost:
         model.train(training)
     encoder = model.encoder
     parted = _count(encoder.branches) if isinstance(encoder, BranchedEncoder) else 0
+    of_head = counter.get_flop_counts().get(f"{type(model).__name__}.head", {})
     return Cost(
-        shared=_count(encoder) - parted, parted=parted, head=_count(model.head), flops=counter.get_total_flops()
+        shared=_count(encoder) - parted,
+        parted=parted,
+        head=_count(model.head),
+        flops=counter.get_total_flops(),
+        head_flops=sum(of_head.values()),
     )
 
 

@@ -56,7 +56,7 @@ class MLDecoderSpec:
     """Queries look at the picture's places; each answers for several labels.
 
     Args:
-        queries: How many queries; as many as labels where these are fewer.
+        queries: At most so many queries: all answer for equally many labels, but the last for what is left.
         width: Features of a query.
         attention_heads: Parallel attentions; they divide the width.
         hidden: Width of the layer between.
