@@ -15,8 +15,13 @@ from manyhot.config.losses import (
     BinaryCrossEntropyConfig,
     DistributionBalancedConfig,
     FocalConfig,
+    MarginConfig,
+    PairwiseConfig,
+    ReducedLossConfig,
     SemanticSoftmaxConfig,
+    SoftMarginConfig,
     SoftmaxConfig,
+    ZLPRConfig,
 )
 from manyhot.errors import ConfigError, LabelError
 from manyhot.labels import LabelSets, LabelSource, LabelSpace, count_cells
@@ -147,6 +152,18 @@ def test_settings_of_cells_reach_every_loss_of_cells():
         assert (loss.rate, loss.loss.label_smoothing) == (0.5, 0.1)
         assert isinstance(loss.loss.unknown, SelectiveUnknown)
         assert loss.loss.unknown.keep_out == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BinaryCrossEntropyConfig, SoftMarginConfig, FocalConfig, AsymmetricConfig, DistributionBalancedConfig,
+        MarginConfig, PairwiseConfig, ZLPRConfig, SoftmaxConfig,
+    ],
+)  # fmt: skip
+def test_a_loss_divides_by_what_the_recipe_says(config: type[ReducedLossConfig]):
+    losses = loss_of(config()), loss_of(config(reduction="sample_mean"))
+    assert [loss.reduction for loss in losses] == ["mean", "sample_mean"]
 
 
 def test_sources_weigh_as_the_recipe_says():

@@ -160,6 +160,7 @@ def test_the_log_says_where_the_encoder_parts_and_what_it_costs():
         ("branching", {"at": -1}, "branching.at is -1"),
         ("branching", {"groups": "space", "num_groups": 1}, "branching.num_groups is 1"),
         ("branching", {"att": 1}, "did you mean 'at'"),
+        ("branching", {"groups": "labels"}, "the encoder parts nowhere; say after which stage"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(section, settings, message):

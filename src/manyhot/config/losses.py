@@ -9,7 +9,15 @@ from manyhot.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellLossConfig:
+class ReducedLossConfig:
+    """What every loss takes that has one number a cell or a sample."""
+
+    reduction: Literal["mean", "sample_mean"] = "mean"
+    """mean: over known cells, or the samples that have a loss; sample_mean: over all samples, as papers that sum over labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellLossConfig(ReducedLossConfig):
     """What every loss takes that is a sum over cells."""
 
     label_weight: Literal["none", "class-balanced"] | dict[str, float] = "none"
@@ -135,7 +143,7 @@ class DistributionBalancedConfig(CellLossConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarginConfig:
+class MarginConfig(ReducedLossConfig):
     """Every positive one margin above every negative of its sample."""
 
     kind: Literal["margin"] = "margin"
@@ -148,7 +156,7 @@ class MarginConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairwiseConfig:
+class PairwiseConfig(ReducedLossConfig):
     """Pairs of a positive and a negative of a sample, smoothly: a ranking loss."""
 
     kind: Literal["pairwise"] = "pairwise"
@@ -156,7 +164,7 @@ class PairwiseConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZLPRConfig:
+class ZLPRConfig(ReducedLossConfig):
     """The pairwise loss with zero as the threshold of every sample."""
 
     kind: Literal["zlpr"] = "zlpr"
@@ -181,7 +189,7 @@ class TwoWayConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoftmaxConfig:
+class SoftmaxConfig(ReducedLossConfig):
     """A softmax over all labels, shared by the positives of a sample."""
 
     kind: Literal["softmax"] = "softmax"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from manyhot.config.checks import require, require_between
+from manyhot.errors import ConfigError
 
 Grouping = Literal["space", "co-occurrence", "labels"]
 
@@ -68,7 +69,7 @@ class MLDecoderConfig:
     kind: Literal["ml-decoder"] = "ml-decoder"
     """Name of the head."""
     queries: int = 100
-    """How many queries; as many as labels where these are fewer."""
+    """At most so many queries; all answer for equally many labels, but the last for what is left."""
     width: int = 256
     """Features of a query."""
     attention_heads: int = 8
@@ -153,6 +154,10 @@ class BranchingConfig:
     def __post_init__(self) -> None:
         require(self.at is None or self.at >= 0, "branching.at", self.at, "at least 0")
         require_between(2, 65_536, "branching.num_groups", self.num_groups)
+        if self.at is None and self.groups != "space":
+            raise ConfigError(
+                f"branching.groups is {self.groups!r}, but the encoder parts nowhere; say after which stage (--branch-at)"
+            )
 
 
 def _check_attention(width: int, heads: int, hidden: int) -> None:

@@ -80,15 +80,15 @@ def make_loss(config: LossConfig, labels: LabelSets, counts: LabelCounts) -> Los
 def _sample_loss(config: SampleConfig, labels: LabelSets) -> Loss:
     match config:
         case MarginConfig():
-            loss = MultiLabelMarginLoss(margin=config.margin)
+            loss = MultiLabelMarginLoss(margin=config.margin, reduction=config.reduction)
         case PairwiseConfig():
-            loss = PairwiseLogSumExpLoss()
+            loss = PairwiseLogSumExpLoss(reduction=config.reduction)
         case ZLPRConfig():
-            loss = ZLPRLoss()
+            loss = ZLPRLoss(reduction=config.reduction)
         case TwoWayConfig():
             loss = TwoWayLoss(config.positive_temperature, config.negative_temperature)
         case SoftmaxConfig():
-            loss = SoftmaxLoss()
+            loss = SoftmaxLoss(reduction=config.reduction)
         case SemanticSoftmaxConfig():
             loss = _semantic_softmax(config, labels)
         case _:
@@ -102,6 +102,7 @@ def _cell_loss(config: CellConfig, labels: LabelSets, counts: LabelCounts) -> Ce
         source_weight=_source_weight(config.source_weight, labels),
         label_smoothing=config.label_smoothing,
         unknown=_unknown(config, counts),
+        reduction=config.reduction,
     )
     match config:
         case BinaryCrossEntropyConfig():
