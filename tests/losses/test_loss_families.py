@@ -383,6 +383,26 @@ def test_settings_that_make_no_sense_are_refused(make, message: str):
 
 
 @pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (lambda: FocalLoss()(torch.zeros(1, 2), [[0]]), r"type list; .*SparseTargets\.from_lists"),
+        (lambda: FocalLoss()(torch.zeros(1, 2), np.zeros((1, 2))), "type ndarray; give a dense tensor"),
+        (lambda: FocalLoss()(torch.zeros(1, 2), torch.eye(1, 2), torch.ones(1, 2)), "say what they weigh"),
+        (lambda: focal_loss(torch.zeros(1, 2), torch.eye(1, 2), weights=torch.ones(2)), "say what they weigh"),
+        (lambda: BCEWithLogitsLoss(pos_weight=2.0), "pos_weight is of type float"),
+        (lambda: FocalLoss(label_weight=[1.0, 2.0]), "label_weight is of type list"),
+        (lambda: FocalLoss(reduction=None), "reduction None is none of mean"),
+        (lambda: LargeLossRejection(ZLPRLoss()), "ZLPRLoss has no loss of each cell"),
+        (lambda: SemanticSoftmaxLoss(torch.tensor([0, -1])), "a level is below 0"),
+    ],
+)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_what_untyped_callers_try_first_is_answered_in_one_line(give, message: str):
+    with pytest.raises((TargetError, UsageError), match=message):
+        give()
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"unknown": "ignored"}, "it must be 'ignore', 'negative' or"),

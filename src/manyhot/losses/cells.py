@@ -150,8 +150,7 @@ def cell_loss(
     _check_options(label_smoothing, unknown, reduction)
     targets = as_targets(targets)
     cells = cell_losses(curves, logits, targets, label_smoothing=label_smoothing)
-    if weights is not None:
-        cells = weights.apply(cells, targets)
+    cells = _weighted(cells, targets, weights)
     return reduce_cells(cells, counted_cells(unknown, logits, targets), reduction=reduction)
 
 
@@ -226,7 +225,7 @@ class CellLoss(nn.Module, ABC):
         """Return the losses of cells times the weights of their labels, of their sources, and the ones given."""
         sample = None if self.source_weight is None else self.source_weight[_sources_of(targets)]
         cells = CellWeights(label=self.label_weight, sample=sample).apply(cells, targets)
-        return cells if weights is None else weights.apply(cells, targets)
+        return _weighted(cells, targets, weights)
 
     def forward(
         self, logits: Float[Tensor, "n l"], targets: Targets, weights: CellWeights | None = None
@@ -251,13 +250,16 @@ def checked_weights(weights: Float[Tensor, " k"] | None, name: str) -> Float32[T
     """Return weights of labels, sources or levels as a loss keeps them, in float32.
 
     Raises:
-        TargetError: If one is negative or not finite.
+        TargetError: If they are no tensor, or one is negative or not finite.
 
     >>> checked_weights(torch.tensor([1.0, 2.0]), "label_weight")
     tensor([1., 2.])
     """
     if weights is None:
         return None
+    # Callers are not all typed: a single number or a list is what many try first.
+    if not isinstance(weights, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TargetError(f"{name} is of type {type(weights).__name__}; give a tensor with one number for each")
     if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
         raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each")
     return weights.detach().float()
@@ -268,6 +270,18 @@ def _check_options(label_smoothing: float, unknown: Unknown, reduction: Reductio
     check_unknown(unknown)
     if not 0 <= label_smoothing < 1:
         raise UsageError(f"label_smoothing is {label_smoothing!r}; it must be at least 0 and below 1")
+
+
+def _weighted(cells: Float[Tensor, "n l"], targets: SparseTargets, weights: CellWeights | None) -> Float[Tensor, "n l"]:
+    if weights is None:
+        return cells
+    # A plain tensor, which is torch's way, does not say what it weighs.
+    if not isinstance(weights, CellWeights):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TargetError(
+            f"weights are of type {type(weights).__name__}; say what they weigh: CellWeights(label=…), (sample=…), "
+            "(positive=…) or (cell=…)"
+        )
+    return weights.apply(cells, targets)
 
 
 def _sources_of(targets: SparseTargets) -> Int64[Tensor, " n"]:

@@ -45,7 +45,7 @@ def check_reduction(reduction: str, known: tuple[str, ...] = get_args(Reduction)
     >>> check_reduction("mean")
     """
     if reduction not in known:
-        raise UsageError(f"reduction {reduction!r} is none of {', '.join(known)}{did_you_mean(reduction, known)}")
+        raise UsageError(f"reduction {reduction!r} is none of {', '.join(known)}{did_you_mean(str(reduction), known)}")
 
 
 def reduce_cells(

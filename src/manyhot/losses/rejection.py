@@ -30,7 +30,7 @@ class LargeLossRejection(nn.Module):
         start: Epoch after which rejection begins.
 
     Raises:
-        UsageError: If the rate is not from 0 to 1.
+        UsageError: If the loss is no loss of cells, or the rate not from 0 to 1.
 
     Source: Kim, Kim, Akata, Lee 2022 (LL-R).
 
@@ -43,6 +43,11 @@ class LargeLossRejection(nn.Module):
 
     def __init__(self, loss: CellLoss, *, rate: float = 0.002, start: int = 0) -> None:
         super().__init__()
+        # Callers are not all typed, and losses of samples look the same until the first step.
+        if not isinstance(loss, CellLoss):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(
+                f"{type(loss).__name__} has no loss of each cell to reject by; take BCEWithLogitsLoss or its like"
+            )
         if not 0 <= rate <= 1 or start < 0:
             raise UsageError(f"rate is {rate!r} and start {start!r}; a share a epoch and an epoch from 0 are expected")
         self.loss = loss

@@ -80,7 +80,7 @@ class SemanticSoftmaxLoss(nn.Module):
         reduction: `mean` over the samples that reach each level, of all ranks, then over levels; or `sum` over both.
 
     Raises:
-        TargetError: If a weight is negative or not finite, or there is not one a level.
+        TargetError: If a level is below 0, a weight negative or not finite, or there is not one a level.
 
     Source: Ridnik, Ben-Baruch, Noy, Zelnik-Manor 2021, section 2.2.2.
 
@@ -101,6 +101,8 @@ class SemanticSoftmaxLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction, SEMANTIC_REDUCTIONS)
+        if bool((levels < 0).any()):
+            raise TargetError("a level is below 0; levels count from 0 at the top, as levels_of gives them")
         num_levels = int(levels.max()) + 1 if levels.numel() else 1
         weight = torch.ones(num_levels) if level_weight is None else checked_weights(level_weight, "level_weight")
         if weight is None or weight.shape != (num_levels,):
