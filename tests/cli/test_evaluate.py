@@ -25,6 +25,7 @@ class Scored:
 
     num_unknown = 0
     reasons: ClassVar = {}
+    notes = ()
 
     def evaluate(self, *, protocol, min_positives, intervals):
         return Evaluation(

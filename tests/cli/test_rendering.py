@@ -74,6 +74,18 @@ def test_how_many_positives_are_enough_is_said_in_any_case(evaluation: Evaluatio
     assert render_evaluation(Evaluation(**{**vars(evaluation), "figures": asked})).splitlines()[0].endswith(told)
 
 
+def test_what_the_decision_promises_stands_below_on_80_columns(evaluation: Evaluation) -> None:
+    notes = (
+        "no promise: 8 samples are too few for a false-negative rate at most 0.1, it takes 29; nothing is sure",
+        "x",
+    )
+    lines = render_evaluation(evaluation, None, notes).splitlines()
+    start = lines.index("the decision as a whole")
+    assert " ".join(line.strip() for line in lines[start + 1 : -1]) == notes[0]
+    assert lines[-1] == "x"
+    assert max(map(len, lines)) <= 80
+
+
 def test_an_undefined_figure_is_a_dash(evaluation: Evaluation) -> None:
     line = next(line for line in render_evaluation(evaluation).splitlines() if line.startswith("f1_macro"))
     assert line.split() == ["f1_macro", "-", "-", "-", "-", "0/7"]

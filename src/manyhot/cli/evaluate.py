@@ -148,7 +148,7 @@ def _show(evaluations: "dict[str, Evaluation]", judgeable: "Judgeable") -> None:
 
     if len(evaluations) == 1:
         for evaluation in evaluations.values():
-            print(render_evaluation(evaluation, judgeable.reasons))
+            print(render_evaluation(evaluation, judgeable.reasons, judgeable.notes))
         return
     print(render_side_by_side(evaluations))
     if judgeable.num_unknown:

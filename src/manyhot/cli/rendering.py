@@ -24,12 +24,15 @@ LABEL_WIDTH = 18
 WIDTH = 80
 
 
-def render_evaluation(evaluation: "Evaluation", reasons: Mapping[str, str] | None = None) -> str:
+def render_evaluation(
+    evaluation: "Evaluation", reasons: Mapping[str, str] | None = None, notes: Sequence[str] = ()
+) -> str:
     """Return the main figures beside the baselines, with intervals if there are any, and the weakest labels.
 
     Args:
         evaluation: The figures.
         reasons: For each label why its threshold is what it is; said of the weakest.
+        notes: What holds for the decision as a whole, such as what it promises.
     """
     names = list(evaluation.baselines)
     has_intervals = any(figure.low is not None for figure in evaluation.figures.values())
@@ -47,7 +50,12 @@ def render_evaluation(evaluation: "Evaluation", reasons: Mapping[str, str] | Non
         title += f"\nprotocol {evaluation.protocol}: {protocol_named(evaluation.protocol).difference}"
     beside = "beside the model: " + ", ".join(names) if names else "no baselines"
     return "\n".join(
-        [title, "", *format_table(rows), "", beside, "", *_weakest(evaluation), *_reasons(evaluation, reasons or {})]
+        [
+            *(title, "", *format_table(rows), "", beside, "", *_weakest(evaluation)),
+            *_reasons(evaluation, reasons or {}),
+            *(["", "the decision as a whole"] if notes else []),
+            *(line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")),
+        ]
     )
 
 
@@ -104,11 +112,12 @@ def format_number(value: float | None) -> str:
 
 def render_run(run: "Run") -> str:
     """Return the figures of a finished run and what to type next."""
-    folder = quote(str(run.folder))
+    folder, bundle = quote(str(run.folder)), run.bundle
+    reasons = dict(zip(bundle.space.names, bundle.decision.reasons, strict=True))
     return "\n".join(
         [
             "",
-            render_evaluation(run.evaluation),
+            render_evaluation(run.evaluation, reasons, bundle.decision.notes),
             "",
             f"report   {run.folder / 'report.html'}",
             f"next     manyhot predict {folder} PICTURES --out predictions.csv",
