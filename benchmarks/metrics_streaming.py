@@ -5,7 +5,9 @@
 
 Prints for each precision the nanoseconds of CPU time a cell takes: to keep it (`store`), to judge the rows (`rows`, at the
 update), and to compare the samples of every label (`labels`: AP, AUROC, calibration, pooled figures), with the memory at its
-highest, and how much of it the system takes (`system`: the file). Logits are random around −4, positives 4 higher; batches hold 512 samples.
+highest, and how much of all this the system takes (`system`: the file). `alone` reads the file once more for average
+precision and AUROC of each label and nothing else; it is no part of the others. Logits are random around −4, positives 4
+higher; batches hold 512 samples.
 """
 
 import argparse
@@ -22,10 +24,15 @@ from synthetic_labels import zipf_sets
 
 from manyhot.labels import LabelSets
 from manyhot.metrics.batches import Settings, read_batch
-from manyhot.metrics.column_pass import compare_columns
+from manyhot.metrics.coarse_tally import CountedBlock
+from manyhot.metrics.column_pass import compare_columns, label_blocks, rank_block
+from manyhot.metrics.curves import auroc, average_precision
 from manyhot.metrics.exchange import Alone
-from manyhot.metrics.held import Held, Segment
-from manyhot.metrics.stores import Precision, ScoreStore, Spill, encode, rounded
+from manyhot.metrics.held import Held, Kept, Segment
+from manyhot.metrics.parted_block import FirstBits, PartedBlock
+from manyhot.metrics.positive_keys import PositiveKeys, ranks_of_counts
+from manyhot.metrics.spilling import Spill
+from manyhot.metrics.stores import Precision, ScoreStore, encode, rounded
 
 NUM_LABELS = 11_000
 BATCH = 512
@@ -66,9 +73,13 @@ def measure(precision: Precision, samples: int) -> dict[str, object]:
     begin = time.process_time()
     held, nothing = Held([segment], segment.store.dtype, settings), np.empty(0, dtype=np.int64)
     positives = held.gather_truth(nothing, Alone())[1]
-    found = compare_columns(lambda block: held.columns(block, nothing), samples, positives, Alone(), "logits")
+    found = compare_columns(Kept(held, nothing), samples, positives, Alone(), "logits")
     labels_s = time.process_time() - begin
     system += resource.getrusage(resource.RUSAGE_SELF).ru_stime
+    begin = time.process_time()
+    alone = rank_alone(Kept(held, nothing), samples, positives)
+    alone_s = time.process_time() - begin
+    assert np.array_equal(alone, found.average_precision, equal_nan=True)
     cells = samples * NUM_LABELS
     return {
         "precision": precision,
@@ -76,10 +87,33 @@ def measure(precision: Precision, samples: int) -> dict[str, object]:
         "store_ns": store_s / cells * 1e9,
         "rows_ns": rows_s / cells * 1e9,
         "labels_ns": labels_s / cells * 1e9,
+        "alone_ns": alone_s / cells * 1e9,
         "system_ns": system / cells * 1e9,
         "map_macro": float(np.nanmean(found.average_precision)),
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
+
+
+def rank_alone(source: Kept, samples: int, positives: PositiveKeys) -> np.ndarray:
+    """Return the average precision of each label; its AUROC is worked out as well."""
+    distinct = positives.distinct()
+    counts = np.zeros((2, len(distinct.keys)), dtype=np.int64)
+    bits, lasts = (
+        FirstBits(np.union1d([0], np.flatnonzero(source.first_bits())), "logits"),
+        np.empty(0, dtype=np.uint16),
+    )
+    room, pooled = np.empty((64, 1 << 16), dtype=np.uint32), np.zeros(1 << 16, dtype=np.int64)
+    for labels in label_blocks(NUM_LABELS, samples):
+        keys = source.columns(labels)
+        if keys.dtype == np.uint32:
+            lasts = lasts if len(lasts) >= keys.size else np.empty(keys.size, dtype=np.uint16)
+            block = PartedBlock(keys, bits, lasts[: keys.size])
+        else:
+            block = CountedBlock(keys, room[: len(keys)], pooled, pooled)
+        counts[:, distinct.offsets[labels.start] : distinct.offsets[labels.stop]] = rank_block(block, distinct, labels)
+    ranks = ranks_of_counts(positives, distinct, counts[0], counts[1])
+    auroc(ranks)
+    return average_precision(ranks)
 
 
 def warm_up(precision: Precision, sets: LabelSets, settings: Settings) -> None:

@@ -13,8 +13,9 @@ from manyhot.labels import LabelCounts, LabelSets, LabelSpace
 from manyhot.metrics import evaluate
 from manyhot.metrics.batches import Identity
 from manyhot.metrics.exact_sums import ExactSum
+from manyhot.metrics.spilling import Spill
 from manyhot.metrics.states import ExactState
-from manyhot.metrics.stores import Spill, decode, encode
+from manyhot.metrics.stores import decode, encode
 from manyhot.metrics.truth import read_truth
 from manyhot.targets import SparseTargets
 
@@ -170,7 +171,7 @@ from pathlib import Path
 from manyhot.errors import ScoreError
 from manyhot.labels import LabelSets
 from manyhot.metrics.states import ExactState
-from manyhot.metrics.stores import Spill
+from manyhot.metrics.spilling import Spill
 state = ExactState(kind="logits", spill=Spill(folder=Path(sys.argv[1])))
 try:
     state.update(np.zeros((600, 2), dtype=np.float32), LabelSets.from_names([["a", "b"]] * 600))

@@ -17,8 +17,8 @@ from manyhot.metrics.figures import Evaluation, Figure, LabelFigures
 from manyhot.metrics.histogram_state import BoundedEvaluation, HistogramState
 from manyhot.metrics.propensity import Propensity
 from manyhot.metrics.ranks import PositiveRanks
+from manyhot.metrics.spilling import Spill
 from manyhot.metrics.states import ExactState
-from manyhot.metrics.stores import Spill
 
 __all__ = [
     "Bootstrap",

@@ -1,13 +1,17 @@
 """Loops over columns of 16-bit keys, which are counted one by one, compiled by numba; import this inside functions only."""
 
+# ruff: noqa: PLR0917 - compiled functions are called by position
+
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Int64, UInt16, UInt32
+from jaxtyping import Float, Int64, UInt16, UInt32
 
 from manyhot.compiling import compiled
+from manyhot.metrics.probability_kernels import write_probs
 
 PAGE, NUM_PAGES = 256, 256
+UNIT, TWO_52 = 2.0**40, 2.0**52
 
 
 @compiled
@@ -53,43 +57,60 @@ def _sum_counts(counts: UInt32[np.ndarray, " v"]) -> int:
 def count_in_pages(
     counts: UInt32[np.ndarray, "k b"],
     above: Int64[np.ndarray, "k pages"],
-    offsets: Int64[np.ndarray, " offsets"],
+    columns: Int64[np.ndarray, " w"],
     wanted: Int64[np.ndarray, " w"],
-    found: Int64[np.ndarray, " w"],
+    found: Int64[np.ndarray, "2 w"],
 ) -> None:
-    """Write how many cells of each column are at or above each wanted key; column `j` owns a slice of these."""
-    for column in range(len(offsets) - 1):
-        for index in range(offsets[column], offsets[column + 1]):
-            value = wanted[index]
-            if value >= NUM_PAGES * PAGE:
-                found[index] = 0
-                continue
-            page = value // PAGE
-            found[index] = above[column, page + 1] + _sum_counts(counts[column, value : (page + 1) * PAGE])
+    """Write how many cells of a column are at or above each wanted key, and how many are at it."""
+    for index in range(len(wanted)):
+        column, value = columns[index], wanted[index]
+        if value >= NUM_PAGES * PAGE:
+            found[0, index] = found[1, index] = 0
+            continue
+        page = value // PAGE
+        found[0, index] = above[column, page + 1] + _sum_counts(counts[column, value : (page + 1) * PAGE])
+        found[1, index] = counts[column, value]
 
 
 @compiled
 @no_type_check
-def sum_counted(
+def sum_below(
     counts: UInt32[np.ndarray, "k b"],
     above: Int64[np.ndarray, "k pages"],
     units: Int64[np.ndarray, " b"],
-    edges: Int64[np.ndarray, "k e"],
-    sums: Int64[np.ndarray, "k bins"],
+    columns: Int64[np.ndarray, " w"],
+    wanted: Int64[np.ndarray, " w"],
+    sums: Int64[np.ndarray, " w"],
 ) -> None:
-    """Add the units of the keys of each column to the bin that they stand in."""
-    for column in range(counts.shape[0]):
-        own, bins = counts[column], sums[column]
-        for page in range(NUM_PAGES):
-            if above[column, page] == above[column, page + 1]:
-                continue
-            start, end = page * PAGE, (page + 1) * PAGE
-            slot = np.searchsorted(edges[column], start, side="right")
-            while start < end:
-                stop = min(edges[column, slot], end) if slot < edges.shape[1] else end
-                total = np.int64(0)
-                for value in range(start, stop):
-                    total += np.int64(own[value]) * units[value]
-                bins[slot] += total
-                start = stop
-                slot += 1
+    """Write the sum of the units of the keys of a column that are below each wanted key.
+
+    Wanted keys of a column that stand side by side are ascending, and are summed up to one after the other.
+    """
+    total, done = np.int64(0), 0
+    for index in range(len(wanted)):
+        column, end = columns[index], wanted[index]
+        if index == 0 or columns[index - 1] != column:
+            total, done = np.int64(0), 0
+        while done < end:
+            page = done // PAGE
+            stop = min(end, (page + 1) * PAGE)
+            # Pages without a cell are passed over.
+            if above[column, page] > above[column, page + 1]:
+                for value in range(done, stop):
+                    total += np.int64(counts[column, value]) * units[value]
+            done = stop
+        sums[index] = total
+
+
+@compiled
+@no_type_check
+def write_units(scores: Float[np.ndarray, " c"], are_logits: bool, units: Int64[np.ndarray, " c"]) -> None:
+    """Write the probabilities that scores mean, in units of 2⁻⁴⁰, whose sums are exact; 0 for NaN."""
+    probs = units.view(np.float64)
+    write_probs(scores, are_logits, probs)
+    for index in range(len(scores)):
+        prob = probs[index] if scores[index] == scores[index] else 0.0
+        # The sum's last bits are the nearest whole number.
+        probs[index] = prob * UNIT + TWO_52
+    for index in range(len(scores)):
+        units[index] &= (1 << 52) - 1

@@ -8,12 +8,12 @@ from jaxtyping import Int64, UInt, UInt8, UInt64
 
 from manyhot.errors import ScoreError, UsageError
 from manyhot.metrics.batches import Identity, ReadBatch, Settings
-from manyhot.metrics.column_pass import PositiveKeys
 from manyhot.metrics.exchange import Exchange
 from manyhot.metrics.joining import check_labels, join_truths, take_truth
+from manyhot.metrics.positive_keys import PositiveKeys
 from manyhot.metrics.row_sums import RowSums, add_rows
 from manyhot.metrics.rows import RowPart
-from manyhot.metrics.stores import ScoreStore, decode, encode
+from manyhot.metrics.stores import NUM_FIRST, ScoreStore, decode, encode
 from manyhot.metrics.truth import Truth
 
 Rows = Int64[np.ndarray, " k"]
@@ -126,17 +126,53 @@ class Held:
         keys[:, dropped] = 0
         return keys
 
+    def first_bits(self, dropped: Rows) -> Int64[np.ndarray, " f"]:
+        """Return how many known cells of this rank, but for dropped samples, have each value of the first of 32 bits."""
+        counts = np.zeros(NUM_FIRST, dtype=np.int64)
+        for segment in self._segments:
+            counts += segment.store.first_bits()
+        if len(dropped):
+            counts -= np.bincount((self._keys(dropped) >> 16).ravel(), minlength=NUM_FIRST)
+            # Only unknown cells begin so, and were not counted.
+            counts[0] = 0
+        return counts
+
+    def _keys(self, rows: Rows) -> UInt[np.ndarray, "l k"]:
+        """Return the keys of some rows."""
+        assert self._truth is not None
+        nothing = np.empty(0, dtype=np.int64)
+        starts = range(0, self._truth.num_labels, 64)
+        blocks = [slice(start, min(start + 64, self._truth.num_labels)) for start in starts]
+        return np.concatenate([self.columns(labels, nothing)[:, rows] for labels in blocks])
+
     def _batch(self, rows: Rows) -> ReadBatch:
         """Return some rows as a batch once more."""
         assert self._truth is not None
-        nothing = np.empty(0, dtype=np.int64)
-        blocks = [
-            slice(start, min(start + 64, self._truth.num_labels)) for start in range(0, self._truth.num_labels, 64)
-        ]
-        keys = np.concatenate([self.columns(labels, nothing)[:, rows] for labels in blocks]).T
+        keys = self._keys(rows).T
         packed = [preds for segment in self._segments for preds in segment.preds]
         preds = None
         if packed:
             preds = np.unpackbits(np.concatenate(packed)[rows], axis=1, count=self._truth.num_labels).astype(bool)
         scores = np.where(keys == 0, np.float32(0), decode(np.ascontiguousarray(keys)))
         return ReadBatch(scores=scores, truth=take_truth(self._truth, rows), ids=None, preds=preds)
+
+
+class Kept:
+    """The cells of some batches but for dropped samples, label by label.
+
+    Args:
+        held: The batches.
+        dropped: Rows that take no part.
+    """
+
+    def __init__(self, held: Held, dropped: Rows) -> None:
+        self._held = held
+        self._dropped = dropped
+
+    def columns(self, labels: slice) -> UInt[np.ndarray, "m n"]:
+        """Return this rank's keys of some labels, one row a label, 0 for cells that take no part."""
+        return self._held.columns(labels, self._dropped)
+
+    def first_bits(self) -> Int64[np.ndarray, " f"]:
+        """Return how many cells that take part have each value of the first 16 of 32 bits."""
+        return self._held.first_bits(self._dropped)

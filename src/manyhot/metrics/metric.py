@@ -11,8 +11,9 @@ from manyhot.errors import UsageError
 from manyhot.metrics.exchange import Ranks
 from manyhot.metrics.figures import Evaluation
 from manyhot.metrics.scores import Kind
+from manyhot.metrics.spilling import Spill
 from manyhot.metrics.states import ExactState
-from manyhot.metrics.stores import Precision, Spill
+from manyhot.metrics.stores import Precision
 from manyhot.targets import SparseTargets
 
 

@@ -19,9 +19,10 @@ from manyhot.metrics.batches import Settings, evaluation_of_parts, read_batch
 from manyhot.metrics.column_pass import compare_columns
 from manyhot.metrics.exchange import Alone, Exchange
 from manyhot.metrics.figures import Evaluation
-from manyhot.metrics.held import Held, Segment
+from manyhot.metrics.held import Held, Kept, Segment
 from manyhot.metrics.scores import Kind
-from manyhot.metrics.stores import Precision, ScoreStore, Spill, rounded
+from manyhot.metrics.spilling import Spill
+from manyhot.metrics.stores import Precision, ScoreStore, rounded
 from manyhot.targets import SparseTargets
 
 
@@ -147,7 +148,5 @@ class ExactState:
         dropped = held.repeated(exchange)
         truth, positives = held.gather_truth(dropped, exchange)
         sums = held.gather_rows(dropped, exchange)
-        labels = compare_columns(
-            lambda block: held.columns(block, dropped), truth.num_samples, positives, exchange, self.settings.kind
-        )
+        labels = compare_columns(Kept(held, dropped), truth.num_samples, positives, exchange, self.settings.kind)
         return evaluation_of_parts(sums.parts(labels), truth, self.settings)
