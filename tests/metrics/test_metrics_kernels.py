@@ -9,12 +9,12 @@ import torch
 from manyhot.errors import ScoreError
 from manyhot.metrics import device_ranks, ranks
 from manyhot.metrics.calibration import Predicted, calibration_errors, pooled_calibration_error, proper_scores
-from manyhot.metrics.counting_kernels import compare_cells, place_cells
+from manyhot.metrics.counting_kernels import place_cells, thin_cells
 from manyhot.metrics.curves import rank_positives
 from manyhot.metrics.figures import sum_once
 from manyhot.metrics.probability_kernels import judge_logits, judge_probs
 from manyhot.metrics.ranking import rank_by_row
-from manyhot.metrics.scores import read_scores
+from manyhot.metrics.scores import column_blocks, read_scores
 from manyhot.metrics.truth import read_truth
 
 RANKS = ("offsets", "known", "cells_at_or_above", "cells_above", "positives_at_or_above", "positives_above", "scores")
@@ -45,15 +45,19 @@ KINDS = [
 ]
 
 
+def thinned(cells, values, at_or_above, above):
+    thin_cells(cells, values, at_or_above, above, np.empty_like(cells))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_comparing_and_placing_count_alike(kind, dtype):
+def test_thinning_and_placing_count_alike(kind, dtype):
     generator = np.random.default_rng(0)
     cells = cells_of(kind, generator).astype(dtype)
     for size in (1, 2, 40, 300):
         values = np.sort(generator.choice(cells[~np.isnan(cells)], size))
         found = np.empty((2, 2, size), dtype=np.int64)
-        for count, (at_or_above, above) in zip((compare_cells, place_cells), found, strict=True):
+        for count, (at_or_above, above) in zip((thinned, place_cells), found, strict=True):
             count(cells, values, at_or_above, above)
         assert found[:, 0].tolist() == [[int((cells >= value).sum()) for value in values]] * 2
         assert found[:, 1].tolist() == [[int((cells > value).sum()) for value in values]] * 2
@@ -75,7 +79,7 @@ def test_the_choice_of_kernel_changes_no_rank(crowded):
         column = logits[:, label].copy()
         column[~truth.known_column(label)] = np.nan
         own = found.scores[found.offsets[label] : found.offsets[label + 1]]
-        for count in (compare_cells, place_cells):
+        for count in (thinned, place_cells):
             counts = np.empty((2, len(own)), dtype=np.int64)
             if len(own):
                 count(column, own, counts[0], counts[1])
@@ -103,6 +107,29 @@ def test_torch_ranks_tables_of_every_shape(table, as_sets):
     expected, found = ranks.rank_by_label(logits, known), device_ranks.rank_on_device(torch.from_numpy(logits), known)
     for name in RANKS:
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_ranks_scores_that_share_a_code(kind, as_sets, monkeypatch):
+    monkeypatch.setattr(device_ranks, "MOST_ROWS", device_ranks.BLOCK_ROWS)
+    generator = np.random.default_rng(1)
+    cells = np.stack([cells_of(kind, generator) for _ in range(3)], axis=1).astype(np.float32)
+    truth = np.where(np.isnan(cells), np.nan, generator.random(cells.shape) < [0.002, 0.05, 0.3])
+    scores, known = np.nan_to_num(cells, posinf=np.inf, neginf=-np.inf), read_truth(as_sets(truth.astype(np.float32)))
+    expected, found = ranks.rank_by_label(scores, known), device_ranks.rank_on_device(torch.from_numpy(scores), known)
+    for name in RANKS:
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+@pytest.mark.parametrize("shape", [(15, 40), (40, 15), (16, 16), (50, 33), (33, 50)])
+def test_columns_are_turned_from_matrices_of_any_shape_and_layout(shape, as_sets):
+    generator = np.random.default_rng(2)
+    scores = generator.normal(size=shape).astype(np.float32)
+    truth = read_truth(as_sets(np.zeros(shape)))
+    doubled = np.repeat(scores, 2, axis=1)
+    for given in (scores, np.asfortranarray(scores), doubled[:, ::2], scores.astype(np.float64)):
+        blocks = list(column_blocks(given, truth))
+        assert np.array_equal(np.concatenate([columns for _, columns in blocks]), scores.T)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -69,9 +69,9 @@ def calibration_errors(predicted: Predicted, truth: Truth) -> Float64[np.ndarray
     from manyhot.metrics.bin_kernels import calibration_error
 
     errors = np.full(truth.num_labels, np.nan)
-    enough = np.flatnonzero(truth.label_positives >= MIN_POSITIVES)
-    for labels, columns in column_blocks(predicted.values, truth, enough):
-        for label, column in zip(labels.tolist(), columns.astype(np.float32, copy=False), strict=True):
+    for labels, columns in column_blocks(predicted.values, truth):
+        for label in (labels.start + np.flatnonzero(truth.label_positives[labels] >= MIN_POSITIVES)).tolist():
+            column = columns[label - labels.start].astype(np.float32, copy=False)
             errors[label] = calibration_error(column, predicted.are_logits, truth.columns.row(label), NUM_BINS)
     return errors
 

@@ -14,40 +14,34 @@ from jaxtyping import Bool, Float, Int32, Int64, UInt32
 from manyhot.compiling import compiled
 from manyhot.metrics.counting_kernels import (
     CHUNK,
-    MANY_VALUES,
-    compare_cells,
     count_cells,
     find_places,
-    place_cells,
     sift_cells,
 )
-
-TILE = 16
+from manyhot.metrics.vector_kernels import LANES, turn_tile
 
 
 @compiled
 @no_type_check
-def turn_columns(
-    scores: Float[np.ndarray, "n l"], labels: Int64[np.ndarray, " k"], columns: Float[np.ndarray, "k n"]
-) -> None:
-    """Write the columns of some labels as rows."""
-    full = scores.shape[0] - scores.shape[0] % TILE
-    for row in range(0, full, TILE):
-        source, goal = scores[row : row + TILE], columns[:, row : row + TILE]
-        # Sixteen stores side by side fill a cache line; the constant lets the compiler unroll them.
-        for index in range(len(labels)):
-            for offset in range(TILE):
-                goal[index, offset] = source[offset, labels[index]]
-    for row in range(full, scores.shape[0]):
-        for index in range(len(labels)):
-            columns[index, row] = scores[row, labels[index]]
+def turn_columns(scores: Float[np.ndarray, "n l"], first: int, columns: Float[np.ndarray, "k n"]) -> None:
+    """Write the columns of the labels from `first` on as rows."""
+    height, width = scores.shape[0], columns.shape[0]
+    if height < LANES or width < LANES:
+        for row in range(height):
+            for column in range(width):
+                columns[column, row] = scores[row, first + column]
+        return
+    for row in range(0, height, LANES):
+        for column in range(0, width, LANES):
+            # The last tile takes some cells again rather than none beyond the edge.
+            top, left = min(row, height - LANES), min(column, width - LANES)
+            turn_tile(scores, np.uint64(top), np.uint64(first + left), columns, np.uint64(left))
 
 
 @compiled
 @no_type_check
 def rank_columns(
     columns: Float[np.ndarray, "k n"],
-    labels: Int64[np.ndarray, " k"],
     offsets: Int64[np.ndarray, " offsets"],
     row_ids: Int64[np.ndarray, " p"],
     values: Float[np.ndarray, " p"],
@@ -57,19 +51,21 @@ def rank_columns(
 
     Args:
         columns: One row a label.
-        labels: Which labels they are.
-        offsets: Label `l` owns the entries `offsets[l]:offsets[l + 1]` of what follows.
+        offsets: Column `j` owns the entries `offsets[j]:offsets[j + 1]` of what follows.
         row_ids: The rows in which it is positive.
         values: Is written.
         ranks: Is written: cells at or above and above, positives at or above and above.
     """
+    room = np.empty(columns.shape[1], dtype=columns.dtype)
     for column in range(columns.shape[0]):
-        own = slice(offsets[labels[column]], offsets[labels[column] + 1])
+        own = slice(offsets[column], offsets[column + 1])
         rows, cells, scores = row_ids[own], columns[column], values[own]
+        if len(rows) == 0:
+            continue
         for index in range(len(rows)):
             scores[index] = cells[rows[index]]
         scores.sort()
-        count_cells(cells, scores, ranks[0, own], ranks[1, own])
+        count_cells(cells, scores, ranks[0, own], ranks[1, own], room)
         _count_sorted(scores, ranks[2, own], ranks[3, own])
 
 
@@ -107,45 +103,46 @@ def rank_rows(
         ranks: Is written: cells at or above and above, positives at or above, and the place from 0 when the best label
             stands first and of tied labels the lowest id.
     """
+    most = 0
+    for row in range(scores.shape[0]):
+        most = max(most, offsets[row + 1] - offsets[row])
+    values, counts = np.empty(most, dtype=scores.dtype), np.empty((2, most), dtype=np.int64)
+    room = np.empty(scores.shape[1], dtype=scores.dtype)
     for row in range(scores.shape[0]):
         own = slice(offsets[row], offsets[row + 1])
         ids, cells = label_ids[own], scores[row]
         if len(ids) == 0:
             continue
-        values = np.empty(len(ids), dtype=scores.dtype)
+        ordered = values[: len(ids)]
         for index in range(len(ids)):
-            values[index] = cells[ids[index]]
-        reached, above, places = ranks[0, own], ranks[1, own], ranks[3, own]
-        if len(ids) <= MANY_VALUES:
-            compare_cells(values, values, ranks[2, own], places)
-            compare_cells(cells, values, reached, above)
-        else:
-            _rank_many(cells, values, reached, above, ranks[2, own])
-        for index in range(len(ids)):
-            places[index] = above[index]
-            if reached[index] - above[index] > 1:
-                # Another cell ties: those of lower ids stand before it.
-                for label in range(ids[index]):
-                    places[index] += cells[label] == values[index]
+            ordered[index] = cells[ids[index]]
+        ordered.sort()
+        count_cells(cells, ordered, counts[0], counts[1], room)
+        _write_places(cells, ids, ordered, counts, ranks[:, own])
 
 
 @compiled
 @no_type_check
-def _rank_many(
+def _write_places(
     cells: Float[np.ndarray, " m"],
-    values: Float[np.ndarray, " p"],
-    at_or_above: Int64[np.ndarray, " p"],
-    above: Int64[np.ndarray, " p"],
-    positives_at_or_above: Int64[np.ndarray, " p"],
+    ids: Int64[np.ndarray, " p"],
+    ordered: Float[np.ndarray, " p"],
+    counts: Int64[np.ndarray, "2 r"],
+    ranks: Int64[np.ndarray, "4 p"],
 ) -> None:
-    ordered = np.sort(values)
-    counts = np.empty((2, len(values)), dtype=np.int64)
-    place_cells(cells, ordered, counts[0], counts[1])
-    for index in range(len(values)):
-        place = np.searchsorted(ordered, values[index])
-        at_or_above[index] = counts[0, place]
-        above[index] = counts[1, place]
-        positives_at_or_above[index] = len(values) - place
+    for index in range(len(ids)):
+        value = cells[ids[index]]
+        mark = np.searchsorted(ordered, value)
+        at_or_above, above = counts[0, mark], counts[1, mark]
+        place = above
+        if at_or_above - above > 1:
+            # Another cell ties: those of lower ids stand before it.
+            for label in range(ids[index]):
+                place += cells[label] == value
+        ranks[0, index] = at_or_above
+        ranks[1, index] = above
+        ranks[2, index] = len(ids) - mark
+        ranks[3, index] = place
 
 
 @compiled
@@ -154,10 +151,10 @@ def count_listed(
     values: Float[np.ndarray, " p"], offsets: Int64[np.ndarray, " offsets"], at_or_above: Int64[np.ndarray, " p"]
 ) -> None:
     """Write for each value how many of its row are at or above it; row `i` owns `offsets[i]:offsets[i + 1]`."""
-    above = np.empty(len(values), dtype=np.int64)
     for row in range(len(offsets) - 1):
-        own = slice(offsets[row], offsets[row + 1])
-        compare_cells(values[own], values[own], at_or_above[own], above[own])
+        ordered = np.sort(values[offsets[row] : offsets[row + 1]])
+        for index in range(offsets[row], offsets[row + 1]):
+            at_or_above[index] = len(ordered) - np.searchsorted(ordered, values[index])
 
 
 @compiled

@@ -57,16 +57,16 @@ class PositiveRanks:
 def rank_by_label(scores: Float[np.ndarray, "n l"], truth: Truth) -> PositiveRanks:
     """Return the ranks of each label's positives among the label's known cells.
 
-    One pass over the scores, in blocks of columns; nothing is sorted but the positives. Labels with few positives
-    compare each with every cell, labels with many place every cell among them: the counts are the same.
+    One pass over the scores, in blocks of columns; nothing is sorted but the positives. For labels with few positives
+    cells are dropped at each, for labels with many every cell is placed among them: the counts are the same.
     """
     from manyhot.metrics.kernels import rank_columns
 
     offsets, row_ids = truth.columns.indptr, truth.columns.ids.astype(np.int64, copy=False)
     values = np.empty(len(row_ids), dtype=scores.dtype)
     ranks = np.empty((4, len(row_ids)), dtype=np.int64)
-    for labels, columns in column_blocks(scores, truth, np.flatnonzero(truth.label_positives)):
-        rank_columns(columns, labels, offsets, row_ids, values, ranks)
+    for labels, columns in column_blocks(scores, truth):
+        rank_columns(columns, offsets[labels.start : labels.stop + 1], row_ids, values, ranks)
     return PositiveRanks(
         offsets=offsets,
         known=truth.label_known,

@@ -5,14 +5,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from manyhot.errors import ScoreError
 from manyhot.metrics.truth import Truth
 
 Kind = Literal["logits", "probs"]
-COLUMN_CELLS = 1 << 21
+COLUMN_CELLS = 1 << 20
 MAX_COLUMNS = 256
 
 
@@ -88,26 +88,28 @@ def known_block(scores: Float[np.ndarray, "n l"], truth: Truth, rows: slice) -> 
     return np.where(known, block, block.dtype.type(np.nan)) if known.shape[1] else block
 
 
-def column_blocks(
-    scores: Float[np.ndarray, "n l"], truth: Truth, labels: Int64[np.ndarray, " k"]
-) -> Iterator[tuple[Int64[np.ndarray, " b"], Float[np.ndarray, "b n"]]]:
-    """Yield some of the labels with their columns as rows, until all have come; NaN stands for unknown cells.
+def column_blocks(scores: Float[np.ndarray, "n l"], truth: Truth) -> Iterator[tuple[slice, Float[np.ndarray, "b n"]]]:
+    """Yield slices of labels with their columns as rows, until all have come; NaN stands for unknown cells.
 
-    One buffer of about 2²¹ cells is filled again and again: use each before the next is asked for.
+    One buffer of about 2²⁰ cells is filled again and again: use each before the next is asked for.
     """
     from manyhot.metrics.kernels import turn_columns
 
-    width = min(MAX_COLUMNS, max(1, COLUMN_CELLS // max(1, truth.num_samples)))
-    buffer = np.empty((min(width, len(labels)), truth.num_samples), dtype=scores.dtype)
-    for start in range(0, len(labels), width):
-        own = labels[start : start + width]
-        columns = buffer[: len(own)]
-        turn_columns(scores, own, columns)
-        for index, label in enumerate(own.tolist()):
+    # Columns are turned by sixteen, and so narrow a strip of many rows keeps the memory waiting.
+    width = min(truth.num_labels, max(16, min(MAX_COLUMNS, COLUMN_CELLS // max(1, truth.num_samples) // 16 * 16)))
+    buffer = np.empty((width, truth.num_samples), dtype=scores.dtype)
+    for start in range(0, truth.num_labels, max(1, width)):
+        labels = slice(start, min(start + width, truth.num_labels))
+        columns = buffer[: labels.stop - labels.start]
+        if scores.flags.c_contiguous:
+            turn_columns(scores, start, columns)
+        else:
+            np.copyto(columns, scores[:, labels].T)
+        for label in range(labels.start, labels.stop):
             known = truth.known_column(label)
             if known is not None:
-                columns[index, ~known] = np.nan
-        yield own, columns
+                columns[label - start, ~known] = np.nan
+        yield labels, columns
 
 
 def _to_array(scores: Num[np.ndarray, "n l"] | Num[Tensor, "n l"]) -> Float[np.ndarray, "n l"]:
