@@ -152,6 +152,33 @@ class SparseTargets:
         moved = {name: function(value) for name, value in tensors.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
 
+    def take_labels(self, labels: slice) -> "SparseTargets":
+        """Return the same samples with some labels that stand together, counted from the first of them.
+
+        >>> SparseTargets.from_lists([[0, 2], [1]], num_labels=3).take_labels(slice(1, 3)).to_multi_hot()
+        tensor([[0., 1.],
+                [1., 0.]])
+        """
+        start, stop, _ = labels.indices(self.num_labels)
+        kept = (self.label_ids >= start) & (self.label_ids < stop)
+        taken = replace(
+            self,
+            num_labels=max(stop - start, 0),
+            row_offsets=_kept_offsets(self.row_ids(), kept, self.num_samples),
+            label_ids=self.label_ids[kept] - start,
+            values=None if self.values is None else self.values[kept],
+            unlisted_known=None if self.unlisted_known is None else self.unlisted_known[:, start:stop],
+        )
+        if self.exception_ids is None or self.exception_offsets is None:
+            return taken
+        kept = (self.exception_ids >= start) & (self.exception_ids < stop)
+        rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+        return replace(
+            taken,
+            exception_offsets=_kept_offsets(rows, kept, self.num_samples),
+            exception_ids=self.exception_ids[kept] - start,
+        )
+
     def row_ids(self) -> Int64[Tensor, " p"]:
         """Return the row of each positive.
 
@@ -286,6 +313,12 @@ def _refuse_padding(rows: list[list[int]]) -> None:
 def _row_ids(offsets: Int64[Tensor, " offsets"], size: int) -> Int64[Tensor, " p"]:
     # output_size: without it the repeat would wait for the device to count. Slices: diff() takes three times as long.
     return torch.repeat_interleave(offsets[1:] - offsets[:-1], output_size=size)
+
+
+def _kept_offsets(rows: Int64[Tensor, " k"], kept: Bool[Tensor, " k"], num_rows: int) -> Int64[Tensor, " offsets"]:
+    offsets = torch.zeros(num_rows + 1, dtype=torch.int64, device=rows.device)
+    offsets[1:] = torch.bincount(rows[kept], minlength=num_rows).cumsum(0)
+    return offsets
 
 
 def _rows_of(mask: Bool[Tensor, "n l"]) -> tuple[Int64[Tensor, " offsets"], Int32[Tensor, " p"]]:

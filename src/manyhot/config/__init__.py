@@ -20,7 +20,7 @@ from manyhot.config.models import (
     Query2LabelConfig,
 )
 from manyhot.config.recipe import Recipe
-from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
+from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserConfig, TrainingConfig
 
 __all__ = [
     "AdamWConfig",
@@ -29,6 +29,7 @@ __all__ = [
     "CSRAConfig",
     "DataConfig",
     "DecisionConfig",
+    "DistributedConfig",
     "EncoderConfig",
     "GroupedHeadConfig",
     "HeadConfig",

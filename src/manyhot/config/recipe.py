@@ -7,7 +7,8 @@ from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
 from manyhot.config.models import BranchingConfig, EncoderConfig, HeadConfig, LinearHeadConfig
-from manyhot.config.training import AdamWConfig, OptimiserConfig, TrainingConfig
+from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserConfig, TrainingConfig
+from manyhot.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,22 @@ class Recipe:
     loss: LossConfig = field(default_factory=BinaryCrossEntropyConfig)
     optimiser: OptimiserConfig = field(default_factory=AdamWConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
+        if self.distributed.head == "sharded":
+            _check_sharded(self)
+
+
+def _check_sharded(recipe: Recipe) -> None:
+    reason = None
+    if not isinstance(recipe.head, LinearHeadConfig):
+        reason = "a linear head"
+    elif recipe.branching.at is not None:
+        reason = "an encoder without branches (leave branching.at out)"
+    elif recipe.optimiser.ema_decay is not None:
+        reason = "no average of the weights (leave optimiser.ema_decay out)"
+    if reason is not None:
+        raise ConfigError(f"distributed.head is 'sharded', which takes {reason}")

@@ -58,4 +58,12 @@ class TrainingConfig:
         require_between(1, 1_000_000, "training.patience", self.patience)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DistributedConfig:
+    """How several processes share a model."""
+
+    head: Literal["replicated", "sharded"] = "replicated"
+    """replicated: each process has the whole head; sharded: each has a part of its labels, for linear heads of many labels."""
+
+
 OptimiserConfig = AdamWConfig

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 
 from manyhot.config import DataConfig, Recipe
 from manyhot.errors import UsageError
-from manyhot.losses import starting_logits
+from manyhot.losses import Loss, starting_logits
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
@@ -18,15 +18,17 @@ from manyhot.runs import assembly, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.launching import launch_training
-from manyhot.runs.loss_assembly import make_loss
+from manyhot.runs.loss_assembly import make_head_loss, make_loss
 from manyhot.runs.run import Run
-from manyhot.runs.scoring import score
+from manyhot.runs.scoring import best_device, score
 from manyhot.runs.splits import save_splits
 from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_weights
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.distributed import by_first_process
+from manyhot.training.head_loss import FeatureLoss
 from manyhot.training.module import MultiLabelModule
 from manyhot.training.processes import joined_processes, launched_processes
+from manyhot.training.sharded_head import mesh_of_all, shard_head
 from manyhot.training.trainer import create_trainer, fit
 
 log = logging.getLogger("manyhot")
@@ -57,10 +59,11 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
     if resume and out is not None and Run(out).is_finished:
         log.info("%s is finished; there is nothing to resume", out)
         return Run(out)
-    devices = (Run(out).recipe if resume and out is not None else recipe).training.devices or 1
+    settings = Run(out).recipe if resume and out is not None else recipe
+    devices, is_sharded = settings.training.devices or 1, settings.distributed.head == "sharded"
     if devices > 1 and launched_processes() is None:
         return launch_training(recipe, out, devices=devices, resume=resume)
-    with joined_processes():
+    with joined_processes(alone=is_sharded):
         return _train(recipe, out, resume=resume)
 
 
@@ -72,9 +75,11 @@ def _train(recipe: Recipe, out: Path | None, *, resume: bool) -> Run:
         # Not before: what can be wrong with encoder, weights or devices must not leave a folder behind.
         by_first_process(lambda: _claim_folder(ground))
     fit(fitting.trainer, fitting.module, fitting.data, checkpoint=fitting.checkpoint)
-    load_weights(fitting.model, best_checkpoint(ground.folder))
-    logits = {split: _logits(ground, fitting.model, split) for split in ("val", "test")}
-    by_first_process(lambda: _finish(ground, spec, fitting.model, logits))
+    # A sharded head has served; what the run keeps is whole.
+    model = networks.make_model(ground.recipe, spec) if _is_sharded(ground.recipe) else fitting.model
+    load_weights(model, best_checkpoint(ground.folder))
+    logits = {split: _logits(ground, model, split) for split in ("val", "test")}
+    by_first_process(lambda: _finish(ground, spec, model, logits))
     return Run(ground.folder)
 
 
@@ -112,9 +117,13 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     if checkpoint is None:
         networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
     train_loader = assembly.training_loader(recipe, manifest, rows)
+    in_training: Loss | FeatureLoss = loss
+    if _is_sharded(recipe):
+        in_training = make_head_loss(recipe.loss, manifest.labels.take(rows), ground.counts)
+        model.head = shard_head(model.head, mesh_of_all(best_device()))
     module = MultiLabelModule(
         model,
-        loss,
+        in_training,
         optimisation=assembly.optimisation_settings(
             recipe.optimiser, steps_per_epoch=len(train_loader), epochs=recipe.training.epochs
         ),
@@ -129,9 +138,14 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
         ema_decay=recipe.optimiser.ema_decay,
         patience=recipe.training.patience,
         seed=recipe.seed,
+        sharded_head=_is_sharded(recipe),
     )
     data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
     return Fitting(model=model, module=module, data=data, trainer=trainer, checkpoint=checkpoint)
+
+
+def _is_sharded(recipe: Recipe) -> bool:
+    return recipe.distributed.head == "sharded"
 
 
 def _evaluation_loader(ground: Ground, split: str) -> assembly.ImageLoader:

@@ -49,6 +49,8 @@ from manyhot.losses import (
     levels_of,
     pos_weight_from_counts,
 )
+from manyhot.losses.linear.curves import Asymmetric, Binary, Curve, Focal
+from manyhot.training.head_loss import LinearHeadLoss
 
 log = logging.getLogger("manyhot")
 
@@ -75,6 +77,43 @@ def make_loss(config: LossConfig, labels: LabelSets, counts: LabelCounts) -> Los
     if config.rejection_rate is None:
         return loss
     return LargeLossRejection(loss, rate=config.rejection_rate, start=config.rejection_start)
+
+
+def make_head_loss(config: LossConfig, labels: LabelSets, counts: LabelCounts) -> LinearHeadLoss:
+    """Return the loss of a run as one of features, for a linear head that never gives logits of all labels.
+
+    Raises:
+        ConfigError: If the loss compares labels with each other, or has a setting that such a loss lacks.
+        LabelError: If the recipe names a label that the data lack.
+    """
+    if not isinstance(config, BinaryCrossEntropyConfig | FocalConfig | AsymmetricConfig):
+        raise ConfigError(
+            f"loss.kind is {config.kind!r}; a sharded head takes binary-cross-entropy, focal or asymmetric, whose labels "
+            "have losses of their own"
+        )
+    plain = CellLossConfig()
+    for name in ("source_weight", "label_smoothing", "unknown", "rejection_rate"):
+        if getattr(config, name) != getattr(plain, name):
+            raise ConfigError(f"loss.{name} is set, which a sharded head cannot take; leave it out")
+    return LinearHeadLoss(
+        _curve(config, counts, labels.space),
+        label_weight=_label_weight(config.label_weight, counts, labels.space),
+        reduction=config.reduction,
+    )
+
+
+def _curve(
+    config: BinaryCrossEntropyConfig | FocalConfig | AsymmetricConfig, counts: LabelCounts, space: LabelSpace
+) -> Curve:
+    match config:
+        case BinaryCrossEntropyConfig():
+            return Binary(_pos_weight(config.pos_weight, counts, space))
+        case FocalConfig():
+            return Focal(config.gamma, config.alpha)
+        case AsymmetricConfig():
+            return Asymmetric(config.gamma_neg, config.gamma_pos, config.clip)
+        case _:
+            assert_never(config)
 
 
 def _sample_loss(config: SampleConfig, labels: LabelSets) -> Loss:

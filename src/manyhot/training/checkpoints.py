@@ -20,6 +20,7 @@ from manyhot.models.weights import load_without_code
 from manyhot.training.averaging import WeightAverage
 from manyhot.training.guards import ADVICE, StopSignals
 from manyhot.training.module import model_of
+from manyhot.training.sharded_head import whole_state
 
 log = logging.getLogger("manyhot")
 
@@ -170,10 +171,11 @@ class Checkpoints(Callback):
         is_undefined_so_far = math.isnan(value) and self._best_value == -math.inf
         if is_better:
             self._best_value, self._best_epoch = value, trainer.current_epoch + 1
-        if (is_better or is_undefined_so_far) and trainer.is_global_zero:
-            model, average = model_of(pl_module), self._average
-            state = model.state_dict() if average is None else average.averaged_state(pl_module)
-            _save_weights(state, self._folder / FOLDER / BEST)
+        if is_better or is_undefined_so_far:
+            average = self._average
+            state = whole_state(model_of(pl_module)) if average is None else average.averaged_state(pl_module)
+            if trainer.is_global_zero:
+                _save_weights(state, self._folder / FOLDER / BEST)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after an epoch.

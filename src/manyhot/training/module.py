@@ -8,13 +8,17 @@ from jaxtyping import Float, Int64
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from manyhot.errors import TrainingError
 from manyhot.labels import LabelSets
 from manyhot.losses import EpochAware, Loss
 from manyhot.losses.diagnosis import final_activation
+from manyhot.models.classifier import Classifier
 from manyhot.targets import SparseTargets
+from manyhot.training.clipping import clip_gradient_norm
 from manyhot.training.distributed import gather_from_all, share_buffers
+from manyhot.training.head_loss import FeatureLoss
 from manyhot.training.optimisation import OptimisationSettings, make_optimiser
 
 Score = Callable[[Float[np.ndarray, "n l"], LabelSets], float | None]
@@ -49,7 +53,7 @@ class MultiLabelModule(LightningModule):
 
     Args:
         model: Pictures to logits.
-        loss: Logits and targets to a scalar.
+        loss: Logits and targets to a scalar; or a loss of features, for a `Classifier` whose head it then takes over.
         optimisation: How the weights are updated.
         validation_truth: The labels of all samples that batches may name by row.
         score: The validation figure; `manyhot.metrics.mean_average_precision` unless given.
@@ -58,7 +62,7 @@ class MultiLabelModule(LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        loss: Loss,
+        loss: Loss | FeatureLoss,
         *,
         optimisation: OptimisationSettings,
         validation_truth: LabelSets,
@@ -101,11 +105,28 @@ class MultiLabelModule(LightningModule):
             TrainingError: In the first step, if the model ends in a sigmoid or its like: losses take logits.
         """
         del batch_idx
-        logits = self.model(batch.images)
-        self._look_once(logits)
-        loss = self.loss(logits, batch.targets)
+        loss = self._loss_of(batch)
         self.log("train_loss", loss, batch_size=batch.rows.shape[0])
         return loss
+
+    def _loss_of(self, batch: ImageBatch) -> Float[Tensor, ""]:
+        if isinstance(self.loss, FeatureLoss):
+            assert isinstance(self.model, Classifier), type(self.model)
+            return self.loss.of_features(self.model.head, self.model.features(batch.images), batch.targets)
+        logits = self.model(batch.images)
+        self._look_once(logits)
+        return self.loss(logits, batch.targets)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Keep the gradient's norm below the trainer's limit, also where a part of it is sharded."""
+        del gradient_clip_algorithm
+        if gradient_clip_val is not None:
+            clip_gradient_norm((one for group in optimizer.param_groups for one in group["params"]), gradient_clip_val)
 
     def _look_once(self, logits: Float[Tensor, "n l"]) -> None:
         if self._has_looked:

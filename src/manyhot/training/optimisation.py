@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypedDict
 
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -66,7 +67,7 @@ def lr_factor(step: int, *, warmup_steps: int, total_steps: int) -> float:
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[ParameterGroup]:
-    """Return the parameters that learn, in a group that decays and one that does not.
+    """Return the parameters that learn, in a group that decays and one that does not; sharded ones in groups of their own.
 
     Biases and the scales of norms have one dimension and do not decay; nor do the position embeddings and tokens that a
     timm encoder names.
@@ -80,10 +81,17 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[Parameter
     decaying = [parameter for name, parameter in learning if parameter.ndim > 1 and name not in spared]
     others = [parameter for name, parameter in learning if parameter.ndim <= 1 or name in spared]
     groups = [
-        ParameterGroup(params=decaying, weight_decay=weight_decay),
-        ParameterGroup(params=others, weight_decay=0.0),
+        ParameterGroup(params=part, weight_decay=decay)
+        for parameters, decay in ((decaying, weight_decay), (others, 0.0))
+        for part in _parted(parameters)
     ]
     return [group for group in groups if group["params"]]
+
+
+def _parted(parameters: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return the whole ones and the sharded ones: a fused step takes either, and not both."""
+    sharded = [parameter for parameter in parameters if isinstance(parameter, DTensor)]
+    return [parameter for parameter in parameters if not isinstance(parameter, DTensor)], sharded
 
 
 def _spared_names(model: nn.Module) -> Iterable[str]:

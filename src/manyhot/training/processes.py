@@ -61,33 +61,43 @@ def _even(count: int, on_machine: int) -> Processes:
 
 
 @contextmanager
-def joined_processes() -> Generator[None, None, None]:
+def joined_processes(*, alone: bool = False) -> Generator[None, None, None]:
     """Let the processes that torchrun or SLURM started talk to each other; where there is one, do nothing.
 
     A group that exists already is used as it is, and stays.
+
+    Args:
+        alone: Whether one process has a group too, as sharded tensors need it.
 
     >>> with joined_processes():
     ...     torch.distributed.is_initialized()
     False
     """
-    if launched_processes() is None or torch.distributed.is_initialized():
+    launched = launched_processes()
+    if (launched is None and not alone) or torch.distributed.is_initialized():
         yield
         return
-    environment: ClusterEnvironment = (
-        TorchElasticEnvironment() if "TORCHELASTIC_RUN_ID" in os.environ else SLURMEnvironment(auto_requeue=False)
-    )
-    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        # Before the group: what it gathers as plain data travels over the current GPU.
-        torch.cuda.set_device(environment.local_rank() % torch.cuda.device_count())
-    torch.distributed.init_process_group(
-        "nccl" if has_gpu else "gloo",
-        rank=environment.global_rank(),
-        world_size=environment.world_size(),
-        timeout=PATIENCE,
-    )
+    backend = "nccl" if has_gpu else "gloo"
+    if launched is None:
+        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+    else:
+        _join(_environment(), backend)
     try:
         yield
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _environment() -> ClusterEnvironment:
+    return TorchElasticEnvironment() if "TORCHELASTIC_RUN_ID" in os.environ else SLURMEnvironment(auto_requeue=False)
+
+
+def _join(environment: ClusterEnvironment, backend: str) -> None:
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
+    if torch.cuda.is_available():
+        # Before the group: what it gathers as plain data travels over the current GPU.
+        torch.cuda.set_device(environment.local_rank() % torch.cuda.device_count())
+    torch.distributed.init_process_group(
+        backend, rank=environment.global_rank(), world_size=environment.world_size(), timeout=PATIENCE
+    )

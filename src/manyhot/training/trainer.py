@@ -22,6 +22,7 @@ from manyhot.training.module import MultiLabelModule
 from manyhot.training.processes import Processes, launched_processes
 from manyhot.training.progress import Progress
 from manyhot.training.randomness import Randomness
+from manyhot.training.strategy import ShardedHeadStrategy
 
 # Remarks on Lightning's own options, which our users do not set, and on how it calls torch.
 SILENCED_WARNINGS = (
@@ -58,6 +59,7 @@ def create_trainer(
     callbacks: Sequence[Callback] = (),
     seed: int = 0,
     checkpoint_interval_s: float = 600.0,
+    sharded_head: bool = False,
 ) -> Trainer:
     """Return a Trainer that writes history, events and checkpoints into a folder; run it with `fit`.
 
@@ -75,6 +77,8 @@ def create_trainer(
         callbacks: Your own, run before ours.
         seed: Seed of what dropout and its like draw.
         checkpoint_interval_s: Longest time in seconds between checkpoints within an epoch.
+        sharded_head: Whether the model's head is shared out over ranks (`manyhot.training.sharded_head`); there must be
+            a process group then, if of one process.
 
     Raises:
         TrainingError: If there are fewer GPUs or cores than asked for.
@@ -89,7 +93,7 @@ def create_trainer(
             accelerator=accelerator,
             devices=processes.on_machine,
             num_nodes=processes.machines,
-            strategy="ddp" if processes.count > 1 else "auto",
+            strategy=_strategy(processes, sharded_head=sharded_head),
             precision="bf16-mixed" if _uses_bf16(precision, accelerator) else "32-true",
             max_epochs=epochs,
             gradient_clip_val=gradient_clip,
@@ -170,6 +174,12 @@ def _torch_errors_explained() -> Generator[None, None, None]:
         raise TrainingError(
             "a batch of one sample cannot be normalised; raise --batch-size, or give more samples where train has one"
         ) from error
+
+
+def _strategy(processes: Processes, *, sharded_head: bool) -> str | ShardedHeadStrategy:
+    if sharded_head:
+        return ShardedHeadStrategy()
+    return "ddp" if processes.count > 1 else "auto"
 
 
 def check_devices(devices: int, *, accelerator: str) -> None:

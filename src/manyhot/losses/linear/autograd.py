@@ -53,9 +53,21 @@ def linear_loss(
     bias: Float[Tensor, " l"] | None = None,
     label_weight: Float[Tensor, " l"] | None = None,
     reduction: Reduction = "mean",
+    scale: Float[Tensor, ""] | None = None,
     options: LinearOptions | None = None,
 ) -> Float[Tensor, ""]:
     """Return the loss of a head whose cells have the given curve: what the functions by name call.
+
+    Args:
+        curve: The loss of a cell.
+        input: Features of each sample.
+        weight: Of the head.
+        targets: Labels of the samples.
+        bias: Of the head.
+        label_weight: How much all cells of each label count.
+        reduction: What the sum over cells is divided by; ranks share the samples.
+        scale: What the sum is multiplied by, in the place of a reduction: where ranks share the labels, they know better.
+        options: How it is computed.
 
     Raises:
         TargetError: If input, weight, targets and weights do not fit together.
@@ -72,7 +84,11 @@ def linear_loss(
     recorded = torch.is_grad_enabled()
     job = Job(
         cells=BatchCells(targets, chunk_size=options.chunk_size),
-        rule=CellRule(curve=curve, label_weight=label_weight, scale=scale_of(targets, reduction, dtype)),
+        rule=CellRule(
+            curve=curve,
+            label_weight=label_weight,
+            scale=scale_of(targets, reduction, dtype) if scale is None else scale.to(dtype),
+        ),
         options=options,
         wanted=(
             recorded and input.requires_grad,
