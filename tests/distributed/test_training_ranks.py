@@ -1,6 +1,7 @@
 """Several processes train one model together, and what they leave is what one process would judge it to be."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from manyhot.metrics import mean_average_precision
@@ -98,6 +100,40 @@ def test_several_processes_speak_with_one_voice(launched: tuple[Run, subprocess.
     assert finished.stderr.count("epoch 1/2") == finished.stderr.count("run folder") == 1
     assert finished.stdout.count("map_macro") == 1
     assert "Warning" not in finished.stderr
+
+
+@pytest.fixture(scope="module")
+def sharded(data: Path) -> Run:
+    folder = data.parent / "sharded"
+    settings = ("--devices", "2", "--epochs", "2", "--distributed.head", "sharded")
+    finished = command(str(data), "--out", str(folder), *settings, *TINY)
+    assert finished.returncode == 0, finished.stderr
+    return Run(folder)
+
+
+def test_a_head_shared_out_over_processes_trains_as_a_whole_one_does(
+    launched: tuple[Run, object], sharded: Run
+) -> None:
+    whole, _ = launched
+    expected = whole.bundle.model.state_dict()
+    for name, value in sharded.bundle.model.state_dict().items():
+        # Ten steps of AdamW, which makes steps of equal size of gradients that differ in their last digits.
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4, msg=name)
+    shards = [path for path in (sharded.folder / "checkpoints").iterdir() if path.name.startswith("shards-")]
+    assert len(shards) == 1
+
+
+def test_a_head_saved_by_two_processes_goes_on_with_one(sharded: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(sharded.folder, folder)
+    (folder / "metrics.json").unlink()
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 3").replace("devices = 2", "devices = 1"))
+    resumed = command("--resume", "--out", str(folder))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 3/3" in resumed.stderr
+    assert "epoch 2/3" not in resumed.stderr
+    assert Run(folder).is_finished
 
 
 def test_torchrun_trains_in_the_next_free_folder(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,9 +88,12 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's signature
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - the decorator above hides the signature
+        ctx: Any,  # noqa: ANN401 - torch's signature
+        *grad_outputs: Any,  # noqa: ANN401 - torch's signature
+    ) -> tuple[Tensor, None]:
         counts: list[int] = ctx.counts
-        (gradient,) = gradients
+        (gradient,) = grad_outputs
         largest, rank = max(counts), distributed.get_rank()
         parts = [
             torch.cat([part, part.new_zeros(largest - count, *part.shape[1:])]) if count < largest else part

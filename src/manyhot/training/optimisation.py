@@ -90,8 +90,9 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[Parameter
 
 def _parted(parameters: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the whole ones and the sharded ones: a fused step takes either, and not both."""
-    sharded = [parameter for parameter in parameters if isinstance(parameter, DTensor)]
-    return [parameter for parameter in parameters if not isinstance(parameter, DTensor)], sharded
+    whole = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    sharded: list[nn.Parameter] = [parameter for parameter in parameters if isinstance(parameter, DTensor)]
+    return whole, sharded
 
 
 def _spared_names(model: nn.Module) -> Iterable[str]:

@@ -5,6 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -77,16 +79,17 @@ def joined_processes(*, alone: bool = False) -> Generator[None, None, None]:
     if (launched is None and not alone) or torch.distributed.is_initialized():
         yield
         return
-    has_gpu = torch.cuda.is_available()
-    backend = "nccl" if has_gpu else "gloo"
-    if launched is None:
-        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
-    else:
-        _join(_environment(), backend)
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    with TemporaryDirectory(prefix="manyhot-") as scratch:
+        if launched is None:
+            meeting = Path(scratch, "meeting").as_uri()
+            torch.distributed.init_process_group(backend, init_method=meeting, rank=0, world_size=1)
+        else:
+            _join(_environment(), backend)
+        try:
+            yield
+        finally:
+            torch.distributed.destroy_process_group()
 
 
 def _environment() -> ClusterEnvironment:

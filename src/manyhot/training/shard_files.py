@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed import checkpoint as distributed_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard, zeros
 
@@ -53,7 +54,7 @@ def save_shards(checkpoint: dict[str, Tree], folder: Path) -> dict[str, Tree]:
         return {NOTE: path, "shape": list(leaf.shape), "dtype": str(leaf.dtype).removeprefix("torch.")}
 
     noted = _walk(checkpoint, take, "")
-    distributed_checkpoint.save(dict(shards), checkpoint_id=folder)
+    save(dict(shards), checkpoint_id=folder)
     return noted | {FOLDER: folder.name}
 
 
@@ -83,7 +84,7 @@ def load_shards(checkpoint: dict[str, Tree], parent: Path, mesh: DeviceMesh) -> 
     whole = _walk({name: value for name, value in checkpoint.items() if name != FOLDER}, put, "")
     folder = parent / str(checkpoint[FOLDER])
     try:
-        distributed_checkpoint.load(dict(shards), checkpoint_id=folder)
+        load(dict(shards), checkpoint_id=folder)
     except (CheckpointException, OSError) as error:
         raise RunError(f"{folder}: does not hold the shards of the last checkpoint; train a new run") from error
     return whole

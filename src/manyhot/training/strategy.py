@@ -25,7 +25,8 @@ class ShardedHeadStrategy(DDPStrategy):
         assert self.model is not None
         sharded = [name for name, parameter in self.model.named_parameters() if isinstance(parameter, DTensor)]
         # torch has no public name for it.
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.model, sharded)  # noqa: SLF001 - see above
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
+        ignore(self.model, sharded)
         super().configure_ddp()
 
     def save_checkpoint(
