@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Callable[..., Tensor], dict[str, Any], Callable[[], nn.Mo
     "bce-weighted": (
         linear_bce_with_logits,
         {"pos_weight": POS_WEIGHT, "label_weight": LABEL_WEIGHT},
-        lambda: BCEWithLogitsLoss(POS_WEIGHT, label_weight=LABEL_WEIGHT),
+        lambda: BCEWithLogitsLoss(pos_weight=POS_WEIGHT, label_weight=LABEL_WEIGHT),
     ),
     "focal": (linear_focal_loss, {}, FocalLoss),
     "focal-plain": (linear_focal_loss, {"gamma": 1.5, "alpha": None}, lambda: FocalLoss(1.5, None)),
