@@ -283,8 +283,8 @@ def as_targets(targets: SparseTargets | DenseTargets) -> SparseTargets:
     """
     if isinstance(targets, SparseTargets):
         return targets
-    # Callers are not all typed: lists of ids and arrays are what they have at hand.
-    if not isinstance(targets, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+    # Lists of ids and arrays are what many have at hand.
+    if not isinstance(targets, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise TargetError(
             f"targets are of type {type(targets).__name__}; give a dense tensor, or of lists of ids "
             "SparseTargets.from_lists(rows, num_labels)"

@@ -257,8 +257,8 @@ def checked_weights(weights: Float[Tensor, " k"] | None, name: str) -> Float32[T
     """
     if weights is None:
         return None
-    # Callers are not all typed: a single number or a list is what many try first.
-    if not isinstance(weights, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+    # A single number or a list is what many try first.
+    if not isinstance(weights, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise TargetError(f"{name} is of type {type(weights).__name__}; give a tensor with one number for each")
     if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
         raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each")
@@ -276,7 +276,7 @@ def _weighted(cells: Float[Tensor, "n l"], targets: SparseTargets, weights: Cell
     if weights is None:
         return cells
     # A plain tensor, which is torch's way, does not say what it weighs.
-    if not isinstance(weights, CellWeights):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(weights, CellWeights):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise TargetError(
             f"weights are of type {type(weights).__name__}; say what they weigh: CellWeights(label=…), (sample=…), "
             "(positive=…) or (cell=…)"

@@ -43,8 +43,8 @@ class LargeLossRejection(nn.Module):
 
     def __init__(self, loss: CellLoss, *, rate: float = 0.002, start: int = 0) -> None:
         super().__init__()
-        # Callers are not all typed, and losses of samples look the same until the first step.
-        if not isinstance(loss, CellLoss):  # pyright: ignore[reportUnnecessaryIsInstance]
+        # Losses of samples look the same until the first step.
+        if not isinstance(loss, CellLoss):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             raise UsageError(
                 f"{type(loss).__name__} has no loss of each cell to reject by; take BCEWithLogitsLoss or its like"
             )
