@@ -28,6 +28,8 @@ class LinearHeadConfig:
 
     kind: Literal["linear"] = "linear"
     """Name of the head."""
+    in_chunks: bool | None = None
+    """Train head and loss in one, in chunks of labels, without logits of all; by default above 1,000 labels, if the loss can."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,8 @@ class Recipe:
         require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
         if self.distributed.head == "sharded":
             _check_sharded(self)
+        if isinstance(self.head, LinearHeadConfig) and self.head.in_chunks and self.branching.at is not None:
+            raise ConfigError("head.in_chunks is true, which an encoder with branches cannot; leave one of them out")
 
 
 def _check_sharded(recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ from manyhot.runs import assembly, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.launching import launch_training
-from manyhot.runs.loss_assembly import make_head_loss, make_loss
+from manyhot.runs.loss_assembly import head_loss_obstacle, make_head_loss, make_loss
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import best_device, score
 from manyhot.runs.splits import save_splits
@@ -117,13 +117,11 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     if checkpoint is None:
         networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
     train_loader = assembly.training_loader(recipe, manifest, rows)
-    in_training: Loss | FeatureLoss = loss
     if _is_sharded(recipe):
-        in_training = make_head_loss(recipe.loss, manifest.labels.take(rows), ground.counts)
         model.head = shard_head(model.head, mesh_of_all(best_device()))
     module = MultiLabelModule(
         model,
-        in_training,
+        _loss_in_training(ground, loss),
         optimisation=assembly.optimisation_settings(
             recipe.optimiser, steps_per_epoch=len(train_loader), epochs=recipe.training.epochs
         ),
@@ -142,6 +140,13 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     )
     data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
     return Fitting(model=model, module=module, data=data, trainer=trainer, checkpoint=checkpoint)
+
+
+def _loss_in_training(ground: Ground, loss: Loss) -> Loss | FeatureLoss:
+    recipe, labels = ground.recipe, ground.manifest.labels
+    if not networks.trains_in_chunks(recipe, labels.num_labels, head_loss_obstacle(recipe.loss)):
+        return loss
+    return make_head_loss(recipe.loss, labels, ground.counts)
 
 
 def _is_sharded(recipe: Recipe) -> bool:

@@ -56,6 +56,10 @@ log = logging.getLogger("manyhot")
 
 CellConfig = BinaryCrossEntropyConfig | SoftMarginConfig | FocalConfig | AsymmetricConfig | DistributionBalancedConfig
 
+# Sums of curves that need nothing but a cell's own logit.
+HeadLossConfig = BinaryCrossEntropyConfig | FocalConfig | AsymmetricConfig
+HEAD_LOSS_LACKS = ("source_weight", "label_smoothing", "unknown", "rejection_rate")
+
 SampleConfig = MarginConfig | PairwiseConfig | ZLPRConfig | TwoWayConfig | SoftmaxConfig | SemanticSoftmaxConfig
 
 
@@ -86,15 +90,9 @@ def make_head_loss(config: LossConfig, labels: LabelSets, counts: LabelCounts) -
         ConfigError: If the loss compares labels with each other, or has a setting that such a loss lacks.
         LabelError: If the recipe names a label that the data lack.
     """
-    if not isinstance(config, BinaryCrossEntropyConfig | FocalConfig | AsymmetricConfig):
-        raise ConfigError(
-            f"loss.kind is {config.kind!r}; a sharded head takes binary-cross-entropy, focal or asymmetric, whose labels "
-            "have losses of their own"
-        )
-    plain = CellLossConfig()
-    for name in ("source_weight", "label_smoothing", "unknown", "rejection_rate"):
-        if getattr(config, name) != getattr(plain, name):
-            raise ConfigError(f"loss.{name} is set, which a sharded head cannot take; leave it out")
+    obstacle = head_loss_obstacle(config)
+    if obstacle is not None or not isinstance(config, HeadLossConfig):
+        raise ConfigError(f"head and loss cannot be one: {obstacle}")
     return LinearHeadLoss(
         _curve(config, counts, labels.space),
         label_weight=_label_weight(config.label_weight, counts, labels.space),
@@ -102,9 +100,20 @@ def make_head_loss(config: LossConfig, labels: LabelSets, counts: LabelCounts) -
     )
 
 
-def _curve(
-    config: BinaryCrossEntropyConfig | FocalConfig | AsymmetricConfig, counts: LabelCounts, space: LabelSpace
-) -> Curve:
+def head_loss_obstacle(config: LossConfig) -> str | None:
+    """Return why a loss cannot be one of features; None where it can.
+
+    >>> head_loss_obstacle(BinaryCrossEntropyConfig()) is None
+    True
+    """
+    if not isinstance(config, HeadLossConfig):
+        return f"loss.kind is {config.kind!r}; take binary-cross-entropy, focal or asymmetric"
+    plain = CellLossConfig()
+    given = (name for name in HEAD_LOSS_LACKS if getattr(config, name) != getattr(plain, name))
+    return next((f"loss.{name} is set; leave it out" for name in given), None)
+
+
+def _curve(config: HeadLossConfig, counts: LabelCounts, space: LabelSpace) -> Curve:
     match config:
         case BinaryCrossEntropyConfig():
             return Binary(_pos_weight(config.pos_weight, counts, space))

@@ -43,6 +43,7 @@ from manyhot.models.spec import BranchingSpec, ModelSpec
 
 log = logging.getLogger("manyhot")
 
+MANY_LABELS = 1_000
 SHOWN_GROUPS = 4
 SHOWN_LABELS = 3
 
@@ -93,6 +94,28 @@ def start_model(model: Classifier, recipe: Recipe, start: Tensor) -> None:
         load_encoder_weights(whole, recipe.encoder.name, pretrained)
         model.encoder.take_weights(whole)
     initialise_head(model.head, start)
+
+
+def trains_in_chunks(recipe: Recipe, num_labels: int, obstacle: str | None) -> bool:
+    """Return whether head and loss are trained in one, as the recipe says, or where it leaves it open as suits.
+
+    Args:
+        recipe: The settings.
+        num_labels: Of the head.
+        obstacle: Why the loss cannot; None where it can.
+    """
+    if recipe.distributed.head == "sharded":
+        return True
+    if not isinstance(recipe.head, LinearHeadConfig) or recipe.branching.at is not None:
+        return False
+    if recipe.head.in_chunks is not None:
+        return recipe.head.in_chunks
+    chosen = num_labels > MANY_LABELS and obstacle is None
+    if chosen:
+        log.info(
+            "head and loss are one, in chunks of labels: %d are more than %d (head.in_chunks)", num_labels, MANY_LABELS
+        )
+    return chosen
 
 
 def describe_model(model: Classifier, names: tuple[str, ...]) -> list[str]:
