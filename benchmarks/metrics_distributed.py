@@ -23,6 +23,7 @@ from torch import distributed
 
 from manyhot.labels import LabelSets
 from manyhot.metrics import ExactState, Ranks
+from manyhot.metrics.calibration import MIN_POSITIVES
 
 BATCH = 500
 GOAL = 1_000_000
@@ -42,7 +43,10 @@ def sent_bytes(sets: LabelSets, samples: int, ranks: int, *, is_large: bool) -> 
     gathered = samples * (identity + offset + source) + positives * (sets.positives.ids.dtype.itemsize + key)
     # Of each label three times four counts, and its name; sums of all rows.
     whole = ranks * (NUM_LABELS * 12 * 8 + sum(len(name) + 3 for name in sets.space.names) + 20_000)
-    edges = NUM_LABELS * (32 * 14 * 4 + 15 * 8)
+    counts = np.bincount(sets.positives.ids, minlength=NUM_LABELS)
+    # Bins are sought for labels with so many positives: 33 rounds of halving, then their sums.
+    judged = int((counts / sets.num_samples * samples >= MIN_POSITIVES).sum())
+    edges = judged * (33 * 14 * 4 + 15 * 8)
     ranked = positives * (4 + 1) + positives * (4 + (4 if is_large else 1))
     pooled = (1 << 16) * (4 + 8 + 14 * (4 if is_large else 1))
     return (gathered + whole) * (ranks - 1) / ranks + (edges + ranked + pooled) * 2 * (ranks - 1) / ranks
