@@ -1,4 +1,7 @@
+"""Small pictures and manifests; and the generated corpus, which tests and scripts of this folder import by name."""
+
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +12,9 @@ from PIL import Image
 
 from manyhot.labels import LabelSets
 from manyhot.sources import Manifest
+
+# The folder is no package.
+sys.path.append(str(Path(__file__).parent))
 
 
 class ManifestOf(Protocol):

@@ -5,7 +5,6 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +261,7 @@ def test_threads_get_the_same_pixels() -> None:
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.9, 0.99])
 def test_truncated_files_are_refused(image_format: str, share: float) -> None:
     data = saved(picture(height=100, width=100), image_format)
-    with pytest.raises(ImageError, match=r"cut off|damaged|no JPEG"):
+    with pytest.raises(ImageError, match=r"cut off|damaged|none of JPEG"):
         decode_image(data[: int(len(data) * share)])
 
 
@@ -287,20 +286,17 @@ def test_a_flipped_bit_in_a_png_is_found() -> None:
 
 REFUSED = {
     "empty": (b"", "is empty"),
-    "one byte": (b"\xff", "no JPEG, PNG or WebP"),
+    "one byte": (b"\xff", "is none of JPEG"),
     "only a start": (b"\xff\xd8\xff", "cut off"),
     "start and end": (b"\xff\xd8\xff\xd9", "damaged"),
-    "random": (np.random.default_rng(1).bytes(1000), "no JPEG, PNG or WebP"),
-    "zeros": (bytes(1000), "no JPEG, PNG or WebP"),
+    "random": (np.random.default_rng(1).bytes(1000), "is none of JPEG"),
+    "zeros": (bytes(1000), "is none of JPEG"),
     "HTML": (b"<!DOCTYPE html><html><body>404</body></html>", "HTML page"),
     "HTML with a mark and blanks": (b"\xef\xbb\xbf\n <HTML>", "HTML page"),
     "SVG": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "is SVG"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0", "is PostScript"),
     "PDF": (b"%PDF-1.7", "is PDF"),
     "AVIF": (b"\0\0\0 ftypavif", "is AVIF"),
-    "GIF": (saved(picture("P"), "GIF"), "is GIF"),
-    "BMP": (saved(picture(), "BMP"), "is BMP"),
-    "float TIFF": (saved(picture("F"), "TIFF"), "is TIFF"),
     "PNG without chunks": (b"\x89PNG\r\n\x1a\n", "cut off"),
     "PNG of 0 rows": (png(3, 0, 8, 2, b""), "0 pixels"),
     "PNG without IDAT": (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""), "0 × 0"),
@@ -394,97 +390,6 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(2**40)
     with pytest.raises(ImageError, match="1,099,511,627,776 bytes"):
         decode_image(path)
-
-
-# Mutated files
-
-
-def seeds() -> list[bytes]:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    palette = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16), "P")
-    palette.putpalette(list(range(256)) * 3)
-    frames = [picture(), picture().transpose(Image.Transpose.ROTATE_180)]
-    return [
-        saved(picture(), "JPEG", exif=exif.tobytes()),
-        saved(picture(), "JPEG", progressive=True, subsampling=0),
-        saved(picture("CMYK"), "JPEG"),
-        saved(picture("L"), "JPEG"),
-        saved(picture(), "PNG", exif=exif.tobytes()),
-        saved(palette, "PNG", transparency=bytes(range(256))),
-        saved(picture("1"), "PNG", transparency=0),
-        png(2, 2, 16, 0, (b"\0" + bytes(4)) * 2, chunk(b"tRNS", b"\0\1")),
-        saved(frames[0], "PNG", save_all=True, append_images=frames[1:]),
-        saved(picture(), "WEBP", exif=exif.tobytes()),
-        saved(picture("RGBA"), "WEBP", lossless=True),
-        saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=10),
-    ]
-
-
-def flip_bits(data: bytearray, random: np.random.Generator) -> None:
-    for place in random.integers(0, len(data), random.integers(1, 6)):
-        data[place] ^= 1 << int(random.integers(8))
-
-
-def set_bytes(data: bytearray, random: np.random.Generator) -> None:
-    for place in random.integers(0, min(len(data), 200), random.integers(1, 6)):
-        data[place] = int(random.choice([0, 1, 127, 128, 254, 255]))
-
-
-def cut_out(data: bytearray, random: np.random.Generator) -> None:
-    start = int(random.integers(len(data)))
-    del data[start : start + int(random.integers(1, 40))]
-
-
-def repeat(data: bytearray, random: np.random.Generator) -> None:
-    start, place = (int(value) for value in random.integers(0, len(data), 2))
-    data[place:place] = data[start : start + int(random.integers(1, 60))]
-
-
-MUTATIONS: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (flip_bits, set_bytes, cut_out, repeat)
-
-
-def mend_checksums(data: bytes) -> bytes:
-    """Let a mutated PNG pass the check of its checksums, so that the decoder gets what is broken."""
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return data
-    mended, position = data[:8], 8
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        if position + 12 + length > len(data):
-            break
-        mended += chunk(data[position + 4 : position + 8], data[position + 8 : position + 8 + length])
-        position += 12 + length
-    return mended + data[position:]
-
-
-def check_mutated(count: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    originals, refused = seeds(), 0
-    for index in range(count):
-        data = bytearray(originals[index % len(originals)])
-        for mutation in random.choice(len(MUTATIONS), random.integers(1, 3)):
-            MUTATIONS[mutation](data, random)
-        mutated = mend_checksums(bytes(data)) if random.random() < 0.7 else bytes(data)
-        try:
-            # 4 million: what a header claims within the limit is decoded, and that should not take long here.
-            image = decode_image(mutated, max_pixels=4_000_000)
-        except ImageError:
-            refused += 1
-        else:
-            assert image.dtype == np.uint8
-            assert image.ndim == 3
-            assert image.shape[2] == 3
-    assert 0 < refused < count
-
-
-def test_mutated_files_give_pixels_or_an_image_error() -> None:
-    check_mutated(300, seed=1)
-
-
-@pytest.mark.slow
-def test_many_mutated_files_give_pixels_or_an_image_error() -> None:
-    check_mutated(5_000, seed=2)
 
 
 @pytest.mark.real_data

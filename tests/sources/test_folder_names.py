@@ -47,7 +47,7 @@ def test_a_folder_that_is_called_test_beside_other_labels_is_a_label(write):
 
 def test_loose_and_hidden_pictures_take_no_part(write):
     root = write(
-        {"dog/1.jpg": b"", "loose.jpg": b"", ".cache/2.jpg": b"", "dog/._1.jpg": b"", "dog/3.gif": b"", "owl/x": b""}
+        {"dog/1.jpg": b"", "loose.jpg": b"", ".cache/2.jpg": b"", "dog/._1.jpg": b"", "dog/3.heic": b"", "owl/x": b""}
     )
     reading = read_source(root)
     assert reading.manifest is not None
@@ -55,7 +55,7 @@ def test_loose_and_hidden_pictures_take_no_part(write):
     found = {finding.name: finding.examples for finding in reading.findings}
     assert found == {
         "unlisted-file": ("'loose.jpg'",),
-        "unsupported-file": ("'dog/3.gif'",),
+        "unsupported-file": ("'dog/3.heic'",),
         "empty-folder": ("'owl'",),
     }
     assert all(finding.severity == "warning" for finding in reading.findings)

@@ -81,7 +81,7 @@ def test_a_name_that_is_not_utf8_is_an_error_that_shows_it(write):
 
 
 def test_a_scan_lists_files_at_any_depth(write):
-    scan = scan_folder(write({"a/b/c.jpg": b"", "d.PNG": b"", "e.txt": b"", ".hidden/f.jpg": b"", "g.tiff": b""}))
-    assert scan.files == {"a/b/c.jpg", "d.PNG", "e.txt", ".hidden/f.jpg", "g.tiff"}
+    scan = scan_folder(write({"a/b/c.jpg": b"", "d.PNG": b"", "e.txt": b"", ".hidden/f.jpg": b"", "g.heic": b""}))
+    assert scan.files == {"a/b/c.jpg", "d.PNG", "e.txt", ".hidden/f.jpg", "g.heic"}
     assert scan.pictures() == ["a/b/c.jpg", "d.PNG"]
-    assert scan.other_pictures() == ["g.tiff"]
+    assert scan.other_pictures() == ["g.heic"]

@@ -145,7 +145,7 @@ STRANGE = {
     "a row twice": (None, "1.jpg"),
     "a row without a name": (None, ""),
     "a picture without a row": ("x.jpg", None),
-    "a picture of another kind without a row": ("x.gif", None),
+    "a picture of another kind without a row": ("x.heic", None),
 }
 
 

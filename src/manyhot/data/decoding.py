@@ -1,6 +1,6 @@
 """The one way in for pictures: bytes nobody can trust become 8-bit RGB pixels, or an `ImageError`.
 
-JPEG goes through simplejpeg (it releases the interpreter's lock; its pixels are Pillow's), PNG and WebP through Pillow.
+JPEG goes through simplejpeg (it releases the interpreter's lock; its pixels are Pillow's), the rest through Pillow.
 Pillow's own `Image.open` is not used: which formats it tries, and when it warns, are global settings of the process.
 """
 
@@ -14,13 +14,17 @@ import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from manyhot.data.containers import Container, read_container, strip_jpeg
+from manyhot.data.containers import Container, strip_jpeg
 from manyhot.data.orientation import MIRRORED, UPSIDE_DOWN, read_orientation, upright
+from manyhot.data.recognising import read_container
 from manyhot.data.resizing import ScaledPixels
 from manyhot.errors import ImageError
 from manyhot.sources.picture_store import read_picture_file
@@ -119,11 +123,11 @@ def open_image(source: Path | bytes | memoryview, *, max_pixels: int = MAX_PIXEL
 def decode_image(
     source: Path | bytes | memoryview, *, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the pixels of a JPEG, PNG or WebP file as 8-bit RGB, upright.
+    """Return the pixels of a JPEG, PNG, WebP, GIF, BMP or TIFF file as 8-bit RGB, upright.
 
     The format is told by content, never by name. Size is checked before anything is decoded, and the EXIF orientation
     is applied. Grey and palette become RGB; CMYK is converted without a colour profile; 16 bits are divided by 256;
-    transparent parts lie on white; of an animation only the first picture counts. Profiles and gamma are ignored, as
+    transparent parts lie on white; of an animation, or of several pages, only the first picture counts. Profiles and gamma are ignored, as
     nearly everywhere in training. Safe to call from several threads.
 
     Args:
@@ -198,7 +202,8 @@ def _decode_with_pillow(container: Container, divisor: int = 1) -> UInt8[np.ndar
         if divisor > 1:
             image.draft(None, (-(-container.width // divisor), -(-container.height // divisor)))
         image.load()
-        plain = _to_8_bits(image, container.pixels[24]) if container.format == "PNG" else image
+        # Byte 24 of a PNG is the number of bits of a value.
+        plain = _to_8_bits(image, container.pixels[24] if container.format == "PNG" else 8)
         if plain.has_transparency_data:
             plain = _on_white(plain.convert("RGBA"))
         # array, not asarray: what Pillow lends cannot be written to.
@@ -213,12 +218,18 @@ def _open_with_pillow(container: Container) -> ImageFile:
             return PngImageFile(io.BytesIO(container.pixels))
         case "WebP":
             return WebPImageFile(io.BytesIO(container.pixels))
+        case "GIF":
+            return GifImageFile(io.BytesIO(container.pixels))
+        case "BMP":
+            return BmpImageFile(io.BytesIO(container.pixels))
+        case "TIFF":
+            return TiffImageFile(io.BytesIO(container.pixels))
 
 
 def _to_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Return a PNG's pixels and its transparent colour, if it has one, in 8 bits: Pillow leaves either as it stands."""
+    """Return the pixels, and a PNG's transparent colour if it has one, in 8 bits: Pillow leaves either as it stands."""
     key: object = image.info.pop("transparency", None)
-    if image.mode == "I;16":
+    if image.mode in ("I;16", "I;16B"):
         # The high byte, as Pillow takes of 16-bit colour; convert("L") would clip nearly all to white.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     match key:

@@ -87,7 +87,7 @@ class ScaledPixels:
     left: float = 0.0
 
 
-def write_crop(source: ScaledPixels, plan: CropPlan, out: UInt8[np.ndarray, "3 size size"]) -> None:
+def write_crop(source: ScaledPixels, plan: CropPlan, out: UInt8[np.ndarray, "3 height width"]) -> None:
     """Write the planned part of a picture, resized and mirrored, into three planes: colour, row, column.
 
     Every machine gives the same pixels; shrinking differs from Pillow's antialiased result by rounding alone.

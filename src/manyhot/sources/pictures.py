@@ -116,5 +116,7 @@ def _report_unlisted(listing: Listing, listed: Iterable[str], scan: FolderScan, 
             findings.warning("unlisted-file", message + listing.unlisted_mend, quote(name))
     for name in scan.other_pictures():
         if name not in listed:
-            message = f"{scan.root}: a picture is neither JPEG, PNG nor WebP and takes no part; convert it"
+            message = (
+                f"{scan.root}: a picture is of a format that is not read and takes no part; convert it to JPEG or PNG"
+            )
             findings.warning("unsupported-file", message, quote(name))

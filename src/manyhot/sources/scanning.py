@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from manyhot.sources.text import is_unicode
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
-OTHER_PICTURE_SUFFIXES = frozenset({".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".dng"})
+# What `manyhot.data.decoding` reads, and what people take for pictures besides.
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+OTHER_PICTURE_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jp2", ".jxl", ".dng", ".svg", ".eps"})
 
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 

@@ -1,0 +1,66 @@
+"""Decode in a process of its own, where a crash, a leak or a hang can be seen from outside. Prints what it saw as JSON.
+
+decode_in_a_child.py corpus FOLDER             every case, its peak of memory and its slowest
+decode_in_a_child.py mutated SEED COUNT FILE   mutated files; FILE holds the number of the last one begun
+"""
+
+import contextlib
+import json
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import mutations
+import numpy as np
+from corpus import CASES
+
+from manyhot.data.decoding import decode_image
+from manyhot.errors import ImageError
+
+# The decoders' remarks would be lost here, and they must not become exceptions elsewhere: there should be none.
+warnings.simplefilter("error")
+
+
+def decode_corpus(folder: Path) -> dict[str, object]:
+    seconds: dict[str, float] = {}
+    for case in CASES:
+        path = folder / f"picture{case.suffix}"
+        path.write_bytes(case.data)
+        started = time.process_time()
+        with contextlib.suppress(ImageError):
+            decode_image(path)
+        seconds[case.name] = time.process_time() - started
+    slowest = max(seconds, key=lambda name: seconds[name])
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"peak_bytes": peak_bytes, "slowest": slowest, "slowest_s": seconds[slowest]}
+
+
+def decode_mutated(seed: int, count: int, begun: Path) -> dict[str, object]:
+    refused = 0
+    with begun.open("w", buffering=1) as log:
+        for number in range(count):
+            log.seek(0)
+            log.write(f"{number}\n")
+            try:
+                # 4 million: what a header claims within the limit is decoded, and that should not take long here.
+                image = decode_image(mutations.mutated(seed, number), max_pixels=4_000_000)
+            except ImageError:
+                refused += 1
+            else:
+                assert image.dtype == np.uint8
+                assert image.ndim == 3
+                assert image.shape[2] == 3
+    return {"refused": refused, "count": count}
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["corpus", folder]:
+            print(json.dumps(decode_corpus(Path(folder))))
+        case ["mutated", seed, count, begun]:
+            print(json.dumps(decode_mutated(int(seed), int(count), Path(begun))))
+        case _:
+            sys.exit(__doc__)

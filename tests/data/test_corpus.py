@@ -1,0 +1,102 @@
+"""Files of every kind give their pixels or are refused by name, in little memory and time, and no damage crashes."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import CASES, Case
+from mutations import mutated
+
+from manyhot.data.decoding import decode_image
+from manyhot.errors import ImageError
+
+CHILD = Path(__file__).with_name("decode_in_a_child.py")
+
+
+def named(wanted: bool) -> list[object]:
+    return [pytest.param(case, id=case.name) for case in CASES if (case.pixels is not None) == wanted]
+
+
+def run_child(*arguments: object, timeout: float = 250) -> dict[str, object]:
+    finished = subprocess.run(
+        [sys.executable, str(CHILD), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert finished.returncode == 0, f"exit {finished.returncode}: {finished.stderr[-2000:]}"
+    assert not finished.stderr
+    return json.loads(finished.stdout)
+
+
+def test_the_corpus_is_as_large_as_it_says() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 100
+
+
+@pytest.mark.parametrize("case", named(wanted=True))
+def test_a_sound_picture_gives_its_pixels(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / f"picture{case.suffix}"
+    path.write_bytes(case.data)
+    pixels = decode_image(path)
+    assert case.pixels is not None
+    assert pixels.shape == case.pixels.shape
+    if case.tolerance:
+        assert np.abs(pixels.astype(float) - case.pixels).mean() <= case.tolerance
+    else:
+        np.testing.assert_array_equal(pixels, case.pixels)
+
+
+@pytest.mark.parametrize("case", named(wanted=False))
+def test_what_is_no_sound_picture_is_refused_by_name(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / f"picture{case.suffix}"
+    path.write_bytes(case.data)
+    started = time.process_time()
+    with pytest.raises(ImageError, match=case.reason) as caught:
+        decode_image(path)
+    # Far more than any takes, and far less than a scan or a pixel of a bomb would.
+    assert time.process_time() - started < 2
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak of memory this way")
+def test_the_whole_corpus_takes_little_memory_and_time(tmp_path: Path) -> None:
+    seen = run_child("corpus", tmp_path)
+    # The interpreter and its libraries included.
+    assert seen["peak_bytes"] < 300e6, seen
+    assert seen["slowest_s"] < 2, seen
+
+
+def test_mutated_files_give_pixels_or_an_image_error() -> None:
+    refused = 0
+    for number in range(300):
+        try:
+            decode_image(mutated(1, number), max_pixels=4_000_000)
+        except ImageError:
+            refused += 1
+    assert 0 < refused < 300
+
+
+@pytest.mark.slow
+def test_20000_mutated_files_crash_nothing(tmp_path: Path) -> None:
+    count, begun = 20_000, tmp_path / "begun"
+    try:
+        seen = run_child("mutated", 2, count, begun, timeout=280)
+    except AssertionError as error:
+        pytest.fail(f"at mutated(2, {begun.read_text().strip()}): {error}")
+    assert seen["count"] == count
+    assert 0.3 * count < seen["refused"] < count
+
+
+GOLDEN = "a3291fc025e7733ee18c64e82130c0874875c11f7e18853ce1bf3f662ee3d5f7"
+"""Over the pixels of all lossless cases, in their order: a new case changes it, a new machine must not."""
+
+
+def test_lossless_pictures_have_the_same_hash_everywhere() -> None:
+    digest = hashlib.sha256()
+    for case in CASES:
+        if case.pixels is not None and not case.tolerance:
+            digest.update(decode_image(case.data).tobytes())
+    assert digest.hexdigest() == GOLDEN
