@@ -292,6 +292,7 @@ def tiffs() -> list[Case]:
         Case(name="16-bit TIFF, most significant byte first", data=grey_tiff(deep, order=">"), pixels=as_rgb(grey())),
         Case(name="TIFF whose white is 0", data=grey_tiff(grey(), tag_262=("H", (0,))), pixels=as_rgb(255 - grey())),
         Case(name="TIFF turned as EXIF 6", data=grey_tiff(grey(), tag_274=("H", (6,))), pixels=TURNS[6](as_rgb(grey()))),
+        Case(name="TIFF with two heights", data=grey_tiff(grey(), tag_257=("H", (HEIGHT, 9))), pixels=as_rgb(grey())),
         Case(name="TIFF of two pages", data=pages, pixels=scene()),
         Case(name="TIFF with a bad tag", data=grey_tiff(grey(), tag_34665=("I", (2**32 - 1,))), pixels=as_rgb(grey())),
     ]  # fmt: skip

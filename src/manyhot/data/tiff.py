@@ -18,11 +18,14 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 25
 _STRIP_OFFSETS, _SAMPLES, _STRIP_COUNTS, _SAMPLE_FORMAT = 273, 277, 279, 339
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _ROWS_PER_STRIP, _PLANAR, _PREDICTOR, _COLOURS, _EXTRA_SAMPLES, _FILL_ORDER = 278, 284, 317, 320, 338, 266
-_PIXEL_TAGS = (
-    _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP,
-    _STRIP_COUNTS, _PLANAR, _PREDICTOR, _COLOURS, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS,
-    _EXTRA_SAMPLES, _SAMPLE_FORMAT,
+_SINGLE_TAGS = (
+    _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _PREDICTOR,
+    _TILE_WIDTH, _TILE_HEIGHT,
 )  # fmt: skip
+_LISTS = (
+    _BITS, _STRIP_OFFSETS, _STRIP_COUNTS, _COLOURS, _TILE_OFFSETS, _TILE_COUNTS, _EXTRA_SAMPLES, _SAMPLE_FORMAT,
+)  # fmt: skip
+_PIXEL_TAGS = tuple(sorted(_SINGLE_TAGS + _LISTS))
 _LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 _WHITE_IS_ZERO, _PHOTOMETRICS = 0, {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK"}
 _NUMBERS = {1: "B", 3: "H", 4: "I"}
@@ -53,7 +56,7 @@ def read_tiff(data: bytes) -> Container:
         raise ImageError("has a directory without a size; it is damaged")
     _check_kind(entries)
     _check_extent(entries, len(data))
-    kept = [entries[tag].raw for tag in _PIXEL_TAGS if tag in entries]
+    kept = [_plain_entry(tag, entries[tag], order) for tag in _PIXEL_TAGS if tag in entries and entries[tag].values]
     directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + bytes(4)
     # Places in the file are counted from its start: what was there stays, and the new directory goes to the end.
     place = len(data) + len(data) % 2
@@ -78,6 +81,15 @@ def _read_directory(data: bytes, order: str) -> dict[int, _Entry]:
                 entry = replace(entry, values=struct.unpack_from(code, data, at))
         entries.setdefault(tag, entry)
     return entries
+
+
+def _plain_entry(tag: int, entry: _Entry, order: str) -> bytes:
+    """Return the entry as the decoder expects it: what should be one number is one, however many there were."""
+    if tag in _LISTS:
+        return entry.raw
+    value = entry.values[0]
+    kind, code = (3, "HH") if value < 2**16 else (4, "I")
+    return struct.pack(f"{order}HHI{code}", tag, kind, 1, value, *(0,) * (len(code) - 1))
 
 
 def _first(entries: dict[int, _Entry], tag: int) -> int | None:
