@@ -80,11 +80,11 @@ def test_mutated_files_give_pixels_or_an_image_error() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1600)
-def test_20000_mutated_files_crash_nothing(tmp_path: Path) -> None:
-    count, begun = 20_000, tmp_path / "begun"
+def test_40000_mutated_files_crash_nothing(tmp_path: Path) -> None:
+    # Two in three are JPEG, PNG and WebP.
+    count, begun = 40_000, tmp_path / "begun"
     try:
-        seen = run_child("mutated", 2, count, begun, timeout=1500)
+        seen = run_child("mutated", 2, count, begun)
     except AssertionError as error:
         pytest.fail(f"at mutated(2, {begun.read_text().strip()}): {error}")
     assert seen["count"] == count
