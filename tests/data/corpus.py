@@ -315,6 +315,7 @@ def broken_tiffs() -> list[Case]:
         Case(name="a TIFF with tiles of a billion pixels", data=grey_tiff(grey(), **tiles), reason="has tiles"),
         Case(name="a TIFF without pixels", data=grey_tiff(grey(), tag_279=("H", (1, 2))), reason="where its pixels are"),
         Case(name="a TIFF whose pixels lie beyond its end", data=grey_tiff(grey(), tag_279=("I", (9_999,))), reason="cut"),
+        Case(name="a TIFF without a kind of colour", data=grey_tiff(grey(), tag_262=("H", (9,))), reason="colour kind 9"),
         Case(name="BigTIFF", data=b"II+\0" + bytes(60), reason="is BigTIFF"),
     ]  # fmt: skip
 

@@ -96,14 +96,18 @@ def _first(entries: dict[int, _Entry], tag: int) -> int | None:
     return entries[tag].values[0] if tag in entries and entries[tag].values else None
 
 
+def _all(entries: dict[int, _Entry], tag: int) -> set[int]:
+    """Return the different numbers of a tag; 1, which is what both such tags mean by default, if it has none."""
+    return set(entries[tag].values) or {1} if tag in entries else {1}
+
+
 def _check_kind(entries: dict[int, _Entry]) -> None:
     if (_first(entries, _SUBFILE) or 0) & 1:
         raise ImageError("is a TIFF that starts with a preview, as raw photos do; convert it")
-    formats = set(entries[_SAMPLE_FORMAT].values) if _SAMPLE_FORMAT in entries else {1}
+    formats, bits = _all(entries, _SAMPLE_FORMAT), _all(entries, _BITS)
     if formats != {1}:
         kind = "floating-point numbers" if formats == {3} else "signed or unusual numbers"
         raise ImageError(f"is a TIFF of {kind}, which do not say what is black and what white; convert it to 8 bits")
-    bits = set(entries[_BITS].values) if _BITS in entries else {1}
     if len(bits) > 1 or not bits <= {1, 2, 4, 8, 16}:
         raise ImageError(f"is a TIFF of {sorted(bits)} bits; 1, 2, 4, 8 and 16 are read: convert it")
     compression, photometric = _first(entries, _COMPRESSION) or 1, _first(entries, _PHOTOMETRIC)
