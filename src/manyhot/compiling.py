@@ -11,8 +11,22 @@ Kernel = TypeVar("Kernel", bound=Callable[..., object])
 @no_type_check
 def compiled(function: Kernel) -> Kernel:
     """Return the function compiled at its first call, from the cache on disk where a folder for it can be written."""
+    return _compile(function)
+
+
+@no_type_check
+def compiled_arithmetic(function: Kernel) -> Kernel:
+    """Return the function compiled as `compiled` does, with arithmetic that the compiler can turn into vectors.
+
+    A product and a sum may become one operation, rounded once, and division by zero gives an infinity instead of an error.
+    """
+    return _compile(function, fastmath={"contract"}, error_model="numpy")
+
+
+@no_type_check
+def _compile(function: Kernel, **options: object) -> Kernel:
     try:
-        return njit(cache=True, nogil=True)(function)
+        return njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:
         # A read-only installation without a home: each process compiles for itself, in a few seconds.
-        return njit(nogil=True)(function)
+        return njit(nogil=True, **options)(function)

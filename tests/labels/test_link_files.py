@@ -181,3 +181,11 @@ def test_the_maps_of_imagenet_apply_both_ways(shared_data: Path):
     assert adverse.to_fine(LabelSets.from_lists([[0]], adverse.coarse)).positives.ids.tolist() == [6]
     logits = np.random.default_rng(0).normal(size=(5, 1_000))
     np.testing.assert_array_equal(map_scores(adverse, logits, "restrict"), logits[:, adverse.links.ids])
+
+
+def test_a_number_is_the_label_that_is_called_so_before_it_is_an_id(tmp_path):
+    path = tmp_path / "links.json"
+    path.write_text('{"cat": [10, 1], "dog": 2}', encoding="utf-8")
+    wide, narrow = LabelSpace(names=("cat", "dog")), LabelSpace(names=("1", "10", "2"))
+    mapping = read_mapping(path, wide, narrow)
+    assert [mapping.links.row(row).tolist() for row in range(2)] == [[0, 1], [2]]

@@ -85,3 +85,31 @@ def test_links_that_do_not_fit_are_one_line_that_names_the_file(desk, links, how
 def test_probabilities_are_not_mapped(desk):
     with pytest.raises(UsageError, match="scores are mapped as logits"):
         judged(kind="probs")
+
+
+def test_links_with_labels_of_the_model_as_keys_are_turned_and_told(desk, caplog):
+    caplog.set_level(logging.INFO, logger="manyhot")
+    expected = judged().evaluate()
+    Path("links.json").write_text('{"0": "insect", "1": "insect", "4": "bird"}', encoding="utf-8")
+    assert judged().evaluate() == expected
+    assert "links.json is read as labels of the model, each with its label of the data" in caplog.text
+
+
+@pytest.mark.real_data
+def test_the_links_of_imagenet_a_are_read_as_its_authors_wrote_them(shared_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = shared_data / "label_spaces/imagenet_to_imagenet_a.json"
+    fine_of = {small: int(large) for large, small in json.loads(path.read_text(encoding="utf-8")).items()}
+    generator = np.random.default_rng(4)
+    # Named by their numbers, which in the order of text are not those of their places.
+    labels = generator.permutation(np.arange(230) % 200)
+    logits = generator.normal(size=(230, 1000)).astype(np.float32)
+    logits[np.arange(230), [fine_of[label] for label in labels.tolist()]] += 2.5
+    np.save("scores.npy", logits)
+    lines = [f"{row}.jpg,{label}\n" for row, label in enumerate(labels)]
+    Path("truth.csv").write_text("image,labels\n" + "".join(lines), encoding="utf-8")
+    files = Files(scores=Path("scores.npy"), truth=Path("truth.csv"), links=Links(path=path, how="restrict"))
+    figure = judge_files(files, kind="logits").evaluate().figures["argmax_accuracy"]
+    expected = np.mean(logits[:, [fine_of[label] for label in range(200)]].argmax(axis=1) == labels)
+    assert (figure.value, figure.defined) == (pytest.approx(expected, abs=1e-15), 230)
+    assert 0.2 < expected < 0.95

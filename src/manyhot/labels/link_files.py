@@ -20,9 +20,9 @@ _CSV_HEADER = ["coarse", "fine"]
 def read_mapping(path: Path, coarse: LabelSpace, fine: LabelSpace, *, keys: Side = "coarse") -> LabelMapping:
     """Return the mapping that a `.json` or `.csv` file holds.
 
-    JSON is one object of a label of one side for one or a list of labels of the other; a value may be a name or, as a
-    number, an id. A key is a name, or an id where no label has that name. CSV has the header `coarse,fine`, and both
-    are read as keys are.
+    JSON is one object of a label of one side for one or a list of labels of the other; a value may be a name or a number:
+    the label that is called so, or else an id. A key is a name, or an id where no label has that name. CSV has the header
+    `coarse,fine`, and both are read as keys are.
 
     Args:
         path: The file.
@@ -94,6 +94,9 @@ def _id_of(label: object, space: LabelSpace, *, is_key: bool) -> int:
         label = int(label)
     if isinstance(label, bool) or not isinstance(label, int):
         raise LabelError(f"{quote(label)} is no label; give a name or an id")
+    if str(label) in space:
+        # Labels that are called "0", "1", "10" need not stand in the order of their numbers.
+        return space.id_of(str(label))
     if not 0 <= label < len(space):
         raise LabelError(f"label id {label} is outside the {len(space):,} labels; ids count from 0")
     return label

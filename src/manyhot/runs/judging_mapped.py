@@ -22,7 +22,8 @@ class Links:
     """Which labels of the data stand for which of the model, and how their scores come from the model's.
 
     Args:
-        path: `.json` or `.csv`: `read_mapping`; the keys are labels of the data.
+        path: `.json` or `.csv`: `read_mapping`; the keys of an object are labels of the data, or of the model where the file
+            makes sense in that direction alone.
         how: Which score: `map_scores`.
     """
 
@@ -38,10 +39,24 @@ class Links:
         try:
             mapping = read_mapping(self.path, coarse, fine)
         except LabelError as error:
-            raise SourceError(f"{error} (keys are labels of the data, values those of the model)") from None
+            turned = self._turned(coarse, fine)
+            if turned is None:
+                raise SourceError(
+                    f"{error} (keys are labels of the data, values those of the model; a label that no sample of the data "
+                    "has is known if they are a 0/1 table with a column for it)"
+                ) from None
+            log.info("%s is read as labels of the model, each with its label of the data", self.path)
+            mapping = turned
         if not mapping.links.size:
             raise SourceError(f"{self.path}: joins no label of the data with one of the model; write at least one link")
         return mapping
+
+    def _turned(self, coarse: LabelSpace, fine: LabelSpace) -> LabelMapping | None:
+        """Return the links with the model's labels as keys; None where they make no sense so either."""
+        try:
+            return read_mapping(self.path, coarse, fine, keys="fine")
+        except LabelError:
+            return None
 
 
 def map_by_links(links: Links, logits: Float[np.ndarray, "n l"], truth: LabelSets, mapping: LabelMapping) -> Mapped:

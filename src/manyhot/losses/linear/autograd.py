@@ -18,9 +18,9 @@ from torch.autograd.function import once_differentiable
 from manyhot.errors import TargetError, UsageError
 from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_total
 from manyhot.losses.linear.chunks import BatchCells
-from manyhot.losses.linear.curves import Curve, curves_of
+from manyhot.losses.linear.curves import CellRule, Curve, curves_of
 from manyhot.losses.linear.options import LinearOptions
-from manyhot.losses.linear.pointwise import CellRule
+from manyhot.losses.linear.products import Products, choose_products
 from manyhot.losses.linear.walk import walk
 from manyhot.targets import SparseTargets, as_targets
 
@@ -152,19 +152,19 @@ def check_head(
 class _Gradients:
     """Gradients of input, weight and bias, as far as they are wanted, filled chunk by chunk."""
 
-    def __init__(self, job: Job, input: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:  # noqa: A002 - torch's name
-        self.input = torch.zeros_like(input, dtype=dtype) if job.wanted[0] else None
+    def __init__(self, job: Job, features: Tensor, weight: Tensor, bias: Tensor | None, products: Products) -> None:
+        self.input = torch.zeros_like(features) if job.wanted[0] else None
         self.weight = None
         if job.wanted[1]:
             buffer = job.options.buffer
             self.weight = torch.empty_like(weight) if buffer is None else buffer.take(weight)
         self.bias = torch.empty_like(bias) if job.wanted[2] and bias is not None else None
-        self._features = input.to(dtype)
+        self._features, self._products = features, products
 
     def visit(self, labels: slice, of_logits: Tensor, weight: Tensor) -> None:
         """Use up the gradient of a chunk's logits."""
         if self.input is not None:
-            self.input.addmm_(of_logits, weight)
+            self._products.spread(self.input, of_logits, weight)
         if self.weight is not None:
             own = self.weight[labels]
             if own.dtype == of_logits.dtype:
@@ -180,12 +180,15 @@ class _LinearLoss(torch.autograd.Function):
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, job: Job) -> Tensor:  # noqa: A002, ANN401 - torch's signature
         dtype = job.rule.scale.dtype
         with torch.autocast(input.device.type, enabled=False):
-            gradients = _Gradients(job, input, weight, bias, dtype)
+            features = input.to(dtype)
+            products = choose_products(job.options.matmul, features, job.cells.chunks[0].stop)
+            gradients = _Gradients(job, features, weight, bias, products)
             total = walk(
-                input.to(dtype),
+                features,
                 lambda labels: weight[labels].to(dtype),
                 job.cells,
                 job.rule,
+                products,
                 bias=None if bias is None else bias.to(dtype),
                 visit=gradients.visit if any(job.wanted) else None,
             )

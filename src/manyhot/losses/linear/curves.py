@@ -6,9 +6,10 @@ from typing import assert_never
 from jaxtyping import Float
 from torch import Tensor
 
-from manyhot.losses.binary import binary_curves
-from manyhot.losses.cells import Curves
-from manyhot.losses.focal import asymmetric_curves, focal_curves
+from manyhot.errors import UsageError
+from manyhot.losses.binary import BCEWithLogitsLoss, binary_curves
+from manyhot.losses.cells import CellLoss, Curves
+from manyhot.losses.focal import AsymmetricLoss, FocalLoss, asymmetric_curves, focal_curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,21 @@ class Asymmetric:
 Curve = Binary | Focal | Asymmetric
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellRule:
+    """What the loss of a cell is, and how much it counts.
+
+    Args:
+        curve: The loss of positives and of negatives.
+        label_weight: How much each label's cells count.
+        scale: What gradients are multiplied by: the reduction, known before the first chunk; in the dtype of the computation.
+    """
+
+    curve: Curve
+    label_weight: Float[Tensor, " l"] | None
+    scale: Float[Tensor, ""]
+
+
 def curves_of(curve: Curve) -> Curves:
     """Return the losses of positives and negatives as functions that torch can differentiate.
 
@@ -57,3 +73,35 @@ def curves_of(curve: Curve) -> Curves:
             return asymmetric_curves(curve.gamma_neg, curve.gamma_pos, curve.clip)
         case _:
             assert_never(curve)
+
+
+def curve_of(loss: CellLoss) -> Curve:
+    """Return the curve of a loss of cells, for a head that computes it in chunks.
+
+    Raises:
+        UsageError: If it has a setting that chunks know nothing of.
+
+    >>> from manyhot.losses.binary import BCEWithLogitsLoss
+    >>> curve_of(BCEWithLogitsLoss())
+    Binary(pos_weight=None)
+    """
+    unusual = {
+        "label_smoothing": loss.label_smoothing != 0,
+        "source_weight": loss.source_weight is not None,
+        "unknown": loss.unknown != "ignore",
+        "reduction 'none'": loss.reduction == "none",
+    }
+    found = [name for name, is_set in unusual.items() if is_set]
+    match loss:
+        case BCEWithLogitsLoss() if not found:
+            return Binary(loss.pos_weight)
+        case FocalLoss() if not found:
+            return Focal(loss.gamma, loss.alpha)
+        case AsymmetricLoss() if not found:
+            return Asymmetric(loss.gamma_neg, loss.gamma_pos, loss.clip)
+        case _:
+            what = f"with {', '.join(found)} " if found else ""
+            raise UsageError(
+                f"{type(loss).__name__} {what}cannot be computed together with the head; "
+                "take BCEWithLogitsLoss, FocalLoss or AsymmetricLoss without it, or an ordinary head"
+            )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from manyhot.losses.linear.buffers import GradientBuffer
+from manyhot.losses.linear.products import Matmul
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,8 @@ class LinearOptions:
         chunk_size: Labels a chunk at most; None leaves it to manyhot: about 1,500, in one chunk where there are no more.
         buffer: Where the weight's gradient is written, step after step; None takes fresh memory each time, whose pages cost
             more than the gradient itself at 90 MB. Set gradients to None before the forward pass, or there will be two.
+        matmul: Which library multiplies in float32 on the CPU: the faster by a probe, or one by name. Their last digits
+            differ; where runs must repeat bit by bit, name one.
 
     >>> LinearOptions(chunk_size=1_024).chunk_size
     1024
@@ -20,3 +23,4 @@ class LinearOptions:
 
     chunk_size: int | None = None
     buffer: GradientBuffer | None = None
+    matmul: Matmul = "auto"

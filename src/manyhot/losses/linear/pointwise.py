@@ -1,32 +1,26 @@
-"""From the logits of a chunk to their gradient, in place, and the sum of the losses: all that lies between two products."""
+"""From the logits of a chunk to their gradient, in place, and the sum of the losses: all that lies between two products.
 
-from dataclasses import dataclass
+On the CPU in float32 compiled loops do it, in one pass; elsewhere torch differentiates the curves, chunk by chunk.
+"""
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from manyhot.losses.linear.chunks import ChunkCells
-from manyhot.losses.linear.curves import Curve, curves_of
+from manyhot.losses.linear.curves import CellRule, curves_of
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CellRule:
-    """What the loss of a cell is, and how much it counts.
+def logits_to_gradient(
+    logits: Float[Tensor, "n c"], cells: ChunkCells, rule: CellRule, bias: Float[Tensor, " c"] | None = None
+) -> Float64[Tensor, ""]:
+    """Write the gradient of the scaled loss over the logits, and return the sum of the losses, not scaled, in float64.
 
     Args:
-        curve: The loss of positives and of negatives.
-        label_weight: How much each label's cells count.
-        scale: What gradients are multiplied by: the reduction, known before the first chunk; in the dtype of the computation.
-    """
-
-    curve: Curve
-    label_weight: Float[Tensor, " l"] | None
-    scale: Float[Tensor, ""]
-
-
-def logits_to_gradient(logits: Float[Tensor, "n c"], cells: ChunkCells, rule: CellRule) -> Float64[Tensor, ""]:
-    """Write the gradient of the scaled loss over the logits, and return the sum of the losses, not scaled, in float64.
+        logits: Of the chunk, without the bias.
+        cells: What is known of the chunk's cells.
+        rule: What their loss is.
+        bias: Of the chunk's labels.
 
     >>> from manyhot.losses.linear.chunks import BatchCells
     >>> from manyhot.losses.linear.curves import Binary
@@ -36,9 +30,20 @@ def logits_to_gradient(logits: Float[Tensor, "n c"], cells: ChunkCells, rule: Ce
     >>> logits, total
     (tensor([[-0.2500,  0.2500]]), tensor(1.3863, dtype=torch.float64))
     """
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        from manyhot.losses.linear.cpu_pointwise import logits_to_gradient_on_cpu
+
+        return logits_to_gradient_on_cpu(logits, cells, rule, bias)
+    return differentiate(logits, cells, rule, bias)
+
+
+def differentiate(
+    logits: Float[Tensor, "n c"], cells: ChunkCells, rule: CellRule, bias: Float[Tensor, " c"] | None = None
+) -> Float64[Tensor, ""]:
+    """Do what `logits_to_gradient` does by differentiating the curves, on any device and in any dtype."""
     curves, place = curves_of(rule.curve), (cells.rows, cells.columns)
     with torch.enable_grad():
-        leaf = logits.detach().requires_grad_()
+        leaf = (logits if bias is None else logits.add_(bias)).detach().requires_grad_()
         at_positives = leaf[place]
         losses = curves.positive(at_positives, cells.columns + cells.labels.start)
         if cells.values is not None:

@@ -7,37 +7,43 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from manyhot.losses.linear.chunks import BatchCells
-from manyhot.losses.linear.pointwise import CellRule, logits_to_gradient
+from manyhot.losses.linear.curves import CellRule
+from manyhot.losses.linear.pointwise import logits_to_gradient
+from manyhot.losses.linear.products import Products
 
 Read = Callable[[slice], Float[Tensor, "c d"]]
-"""Weights of a slice of labels, in the dtype of the computation."""
+"""Weights of a slice of labels, in the dtype of the products."""
 Visit = Callable[[slice, Float[Tensor, "n c"], Float[Tensor, "c d"]], None]
 """What becomes of a chunk: its labels, the gradient of its logits, and its weights as they were read."""
 
 
 def walk(
-    input: Float[Tensor, "n d"],  # noqa: A002 - the name that torch's own functions have
+    features: Float[Tensor, "n d"],
     read: Read,
     cells: BatchCells,
     rule: CellRule,
+    products: Products,
     *,
     bias: Float[Tensor, " l"] | None = None,
     visit: Visit | None = None,
 ) -> Float64[Tensor, ""]:
     """Return the sum of all losses, not scaled; the visitor sees each chunk once, and the gradient is overwritten after it.
 
+    Logits and what lies between the products are in the dtype of the rule's scale, whatever the dtype of the products.
+
     >>> from manyhot.losses.linear.curves import Binary
+    >>> from manyhot.losses.linear.products import TORCH
     >>> from manyhot.targets import SparseTargets
     >>> weight, targets = torch.zeros(2, 3), SparseTargets.from_lists([[1]], num_labels=2)
     >>> rule = CellRule(curve=Binary(), label_weight=None, scale=torch.tensor(1.0))
-    >>> walk(torch.ones(1, 3), lambda labels: weight[labels], BatchCells(targets), rule)
+    >>> walk(torch.ones(1, 3), lambda labels: weight[labels], BatchCells(targets), rule, TORCH)
     tensor(1.3863, dtype=torch.float64)
     """
-    total = torch.zeros((), dtype=torch.float64, device=input.device)
+    total = torch.zeros((), dtype=torch.float64, device=features.device)
     for index, labels in enumerate(cells.chunks):
         weight = read(labels)
-        logits = input @ weight.T if bias is None else torch.addmm(bias[labels], input, weight.T)
-        total += logits_to_gradient(logits, cells.of_chunk(index), rule)
+        logits = products.project(features, weight).to(rule.scale.dtype)
+        total += logits_to_gradient(logits, cells.of_chunk(index), rule, None if bias is None else bias[labels])
         if visit is not None:
-            visit(labels, logits, weight)
+            visit(labels, logits.to(features.dtype), weight)
     return total

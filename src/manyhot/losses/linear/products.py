@@ -1,0 +1,180 @@
+"""The products of a chunk: torch's own, or oneDNN's where a probe of this machine finds them faster and as exact.
+
+On AMD cores MKL, to which torch gives float32 products, leaves a quarter to a half of the rate to oneDNN, which is in torch
+too. Which is faster is found out once a process and size, on numbers of that size, before the first step that needs it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from manyhot.errors import UsageError, did_you_mean
+
+Matmul = Literal["auto", "torch", "onednn"]
+# Below it a product takes less time than the probe could tell apart.
+MIN_OPERATIONS = 50_000_000
+PROBES = 4
+# What oneDNN must save to be taken, and how much less exact it may be than torch's own.
+MIN_GAIN, MAX_ERROR_RATIO = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class Products:
+    """The two products that a chunk's weights take part in.
+
+    Args:
+        project: Features and weights to logits.
+        spread: Adds the gradient of logits, times weights, to the gradient of features.
+    """
+
+    project: Callable[[Float[Tensor, "n d"], Float[Tensor, "c d"]], Float[Tensor, "n c"]]
+    spread: Callable[[Float[Tensor, "n d"], Float[Tensor, "n c"], Float[Tensor, "c d"]], object]
+
+
+def choose_products(
+    matmul: Matmul, features: Float[Tensor, "n d"], num_labels: int, dtype: torch.dtype | None = None
+) -> Products:
+    """Return the products for chunks of so many labels.
+
+    `auto` measures, and takes torch's where torch is asked to be deterministic: two measurements may end differently.
+
+    Raises:
+        UsageError: If there is no such choice, or this torch has no oneDNN.
+
+    >>> features = torch.ones(2, 3)
+    >>> choose_products("auto", features, 4).project(features, torch.ones(4, 3)).shape
+    torch.Size([2, 4])
+    """
+    if matmul not in get_args(Matmul):
+        raise UsageError(f"matmul {matmul!r} is none of auto, torch, onednn{did_you_mean(matmul, get_args(Matmul))}")
+    dtype = features.dtype if dtype is None else dtype
+    is_open = features.device.type == "cpu" and dtype == torch.float32
+    if matmul == "onednn":
+        if not (is_open and has_onednn()):
+            raise UsageError(
+                f"oneDNN has no product for {dtype} on {features.device.type} here; leave matmul at 'auto'"
+            )
+        return ONEDNN
+    num_samples, num_features = features.shape
+    if matmul == "torch" or not is_open or 2 * num_samples * num_features * num_labels < MIN_OPERATIONS:
+        return TORCH
+    if not has_onednn() or torch.are_deterministic_algorithms_enabled():
+        return TORCH
+    sizes = [_rounded(size) for size in (num_samples, num_labels, num_features)]
+    return ONEDNN if is_onednn_better(*sizes, torch.get_num_threads()) else TORCH
+
+
+def products_dtype(weights: torch.dtype, features: Float[Tensor, "n d"], num_labels: int) -> torch.dtype:
+    """Return the dtype that products of such weights are made in: their own, or float32 where that is faster.
+
+    >>> products_dtype(torch.float32, torch.ones(2, 3), 4)
+    torch.float32
+    """
+    if weights != torch.bfloat16 or features.device.type != "cpu":
+        return weights
+    sizes = [_rounded(size) for size in (len(features), num_labels, features.shape[1])]
+    return weights if is_bfloat16_faster(*sizes, torch.get_num_threads()) else torch.float32
+
+
+@cache
+def is_bfloat16_faster(num_samples: int, num_labels: int, num_features: int, num_threads: int) -> bool:  # noqa: ARG001 - a key
+    """Return whether bfloat16 products of this size are faster than float32 products of weights that are widened first.
+
+    >>> is_bfloat16_faster(2, 3, 4, 1) in (True, False)
+    True
+    """
+    narrow = torch.ones(num_samples, num_features, dtype=torch.bfloat16)
+    weights = torch.ones(num_labels, num_features, dtype=torch.bfloat16)
+    wide = narrow.float()
+    ways = (lambda: narrow @ weights.T, lambda: wide @ weights.float().T)
+    times: list[list[float]] = [[], []]
+    for _ in range(PROBES):
+        for way, measured in zip(ways, times, strict=True):
+            started = time.perf_counter()
+            way()
+            measured.append(time.perf_counter() - started)
+    return min(times[0]) < min(times[1])
+
+
+@cache
+def has_onednn() -> bool:
+    """Return whether this torch can multiply dense float32 matrices by oneDNN.
+
+    >>> isinstance(has_onednn(), bool)
+    True
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    try:
+        found = _project_by_onednn(torch.ones(2, 3), torch.ones(4, 3))
+    except (AttributeError, RuntimeError):
+        # The operation is torch's own, for what it compiles, and comes without a promise.
+        return False
+    return bool((found == 3).all())
+
+
+@cache
+def is_onednn_better(num_samples: int, num_labels: int, num_features: int, num_threads: int) -> bool:  # noqa: ARG001 - a key
+    """Return whether oneDNN's products of this size are faster than torch's, and not much less exact.
+
+    >>> is_onednn_better(2, 3, 4, 1) in (True, False)
+    True
+    """
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(num_samples, num_features, generator=generator)
+    weights = torch.randn(num_labels, num_features, generator=generator)
+    gradient = torch.randn(num_samples, num_labels, generator=generator)
+    times: dict[str, list[float]] = {"torch": [], "onednn": []}
+    # In turns, so that what else the machine does falls on both; the first of each pays for what is kept later.
+    for _ in range(PROBES):
+        for name, products in (("torch", TORCH), ("onednn", ONEDNN)):
+            started = time.perf_counter()
+            products.project(features, weights)
+            products.spread(torch.zeros_like(features), gradient, weights)
+            times[name].append(time.perf_counter() - started)
+    if min(times["onednn"]) > (1 - MIN_GAIN) * min(times["torch"]):
+        return False
+    part = slice(0, 8)
+    truth = features[part].double() @ weights.double().T
+    errors = [(p.project(features, weights)[part] - truth).abs().max() for p in (TORCH, ONEDNN)]
+    return bool(errors[1] <= MAX_ERROR_RATIO * errors[0])
+
+
+def _rounded(size: int) -> int:
+    """Return a size of the same class: the nearest power of two, or one and a half of it."""
+    power = 1 << max(size.bit_length() - 1, 0)
+    return min((power, power * 3 // 2, power * 2), key=lambda candidate: abs(candidate - size))
+
+
+def _project_by_torch(features: Tensor, weights: Tensor) -> Tensor:
+    return features @ weights.T
+
+
+def _spread_by_torch(total: Tensor, gradient: Tensor, weights: Tensor) -> None:
+    if total.dtype == gradient.dtype:
+        total.addmm_(gradient, weights)
+    else:
+        total += gradient @ weights
+
+
+def _multiply_by_onednn(left: Tensor, right: Tensor) -> Tensor:
+    """Return left times the transpose of right."""
+    return torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")  # noqa: SLF001 - torch has no public name for it
+
+
+def _project_by_onednn(features: Tensor, weights: Tensor) -> Tensor:
+    return _multiply_by_onednn(features, weights)
+
+
+def _spread_by_onednn(total: Tensor, gradient: Tensor, weights: Tensor) -> None:
+    total += _multiply_by_onednn(gradient, weights.T)
+
+
+TORCH = Products(_project_by_torch, _spread_by_torch)
+ONEDNN = Products(_project_by_onednn, _spread_by_onednn)

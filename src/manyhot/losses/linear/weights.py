@@ -1,0 +1,202 @@
+"""How a head's weights are kept while it updates itself: float32, float32 in two halves, or bfloat16 rounded by chance.
+
+| format | bytes a weight | in products | an update |
+|---|---|---|---|
+| `float32` | 4 | float32 | as it is |
+| `split` | 4 | the bfloat16 half, on CPUs that multiply it fast | that of float32, bit by bit |
+| `bfloat16` | 2 | bfloat16 | rounded up or down by chance, right on average |
+
+Plain rounding would lose every step smaller than half a unit of the weight's last place, which is most of them.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import BFloat16, Float, Float32, Int16, Int64
+from torch import Tensor, nn
+
+from manyhot.errors import UsageError, did_you_mean
+from manyhot.losses.linear.threads import over_rows
+
+WeightFormat = Literal["float32", "split", "bfloat16"]
+
+
+class HeadWeights(nn.Module, ABC):
+    """Weights of a head, read and moved by slices of labels."""
+
+    @abstractmethod
+    def read(self, labels: slice) -> Float[Tensor, "c d"]:
+        """Return the weights of some labels, as products want them. They share memory with the head."""
+
+    @abstractmethod
+    def write(self, labels: slice, weights: Float32[Tensor, "c d"]) -> None:
+        """Set the weights of some labels, as near as the format can."""
+
+    @abstractmethod
+    def exact(self, labels: slice) -> Float32[Tensor, "c d"]:
+        """Return the weights of some labels with all the digits that are kept."""
+
+    @abstractmethod
+    def descend(
+        self, labels: slice, gradient: Float[Tensor, "c d"], steps: Float32[Tensor, " c"], step: Int64[Tensor, ""]
+    ) -> None:
+        """Take steps · gradient off the weights of some labels.
+
+        Args:
+            labels: Which.
+            gradient: In float32 or bfloat16.
+            steps: The length of each label's step.
+            step: Number of this update, for the noise of formats that are rounded by chance.
+        """
+
+
+class Float32Weights(HeadWeights):
+    """Weights in float32."""
+
+    value: Float32[Tensor, "l d"]
+
+    def __init__(self, num_labels: int, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(num_labels, num_features))
+
+    def read(self, labels: slice) -> Float32[Tensor, "c d"]:
+        """Return the weights of some labels."""
+        return self.value[labels]
+
+    exact = read
+
+    def write(self, labels: slice, weights: Float32[Tensor, "c d"]) -> None:
+        """Set the weights of some labels."""
+        self.value[labels] = weights
+
+    def descend(
+        self,
+        labels: slice,
+        gradient: Float[Tensor, "c d"],
+        steps: Float32[Tensor, " c"],
+        step: Int64[Tensor, ""],  # noqa: ARG002 - nothing is left to chance
+    ) -> None:
+        """Take steps · gradient off."""
+        self.value[labels].addcmul_(gradient, steps[:, None], value=-1)
+
+
+class SplitWeights(HeadWeights):
+    """Float32 numbers as the nearest bfloat16 and what it lacks: products read half of the memory, updates lose nothing."""
+
+    high: BFloat16[Tensor, "l d"]
+    low: Int16[Tensor, "l d"]
+
+    def __init__(self, num_labels: int, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer("high", torch.zeros(num_labels, num_features, dtype=torch.bfloat16))
+        self.register_buffer("low", torch.zeros(num_labels, num_features, dtype=torch.int16))
+
+    def read(self, labels: slice) -> BFloat16[Tensor, "c d"]:
+        """Return the halves that products read."""
+        return self.high[labels]
+
+    def exact(self, labels: slice) -> Float32[Tensor, "c d"]:
+        """Return the float32 numbers."""
+        upper = self.high[labels].view(torch.int16).int() << 16
+        return (upper + self.low[labels].int()).view(torch.float32)
+
+    def write(self, labels: slice, weights: Float32[Tensor, "c d"]) -> None:
+        """Set both halves."""
+        bits = weights.contiguous().view(torch.int32)
+        upper = (bits + 0x8000) >> 16
+        self.high[labels] = upper.to(torch.int16).view(torch.bfloat16)
+        self.low[labels] = (bits - (upper << 16)).to(torch.int16)
+
+    def descend(
+        self,
+        labels: slice,
+        gradient: Float[Tensor, "c d"],
+        steps: Float32[Tensor, " c"],
+        step: Int64[Tensor, ""],  # noqa: ARG002 - nothing is left to chance
+    ) -> None:
+        """Take steps · gradient off."""
+        from manyhot.losses.linear.update_kernels import descend_split
+
+        high, low = self.high[labels].view(torch.int16).numpy(), self.low[labels].numpy()
+        (numbers, widen), lengths = _bits(gradient), steps.numpy()
+
+        def work(rows: slice) -> None:
+            descend_split(high[rows], low[rows], numbers[rows], lengths[rows], widen)
+
+        over_rows(work, *high.shape)
+
+
+class BFloat16Weights(HeadWeights):
+    """Weights in bfloat16, rounded by chance: by noise keyed by seed, step, label and feature, so that runs repeat.
+
+    Args:
+        num_labels: Number of labels.
+        num_features: Number of features.
+        seed: Of the noise.
+    """
+
+    value: BFloat16[Tensor, "l d"]
+    seed: Int64[Tensor, ""]
+
+    def __init__(self, num_labels: int, num_features: int, seed: int = 0) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(num_labels, num_features, dtype=torch.bfloat16))
+        self.register_buffer("seed", torch.tensor(seed))
+
+    def read(self, labels: slice) -> BFloat16[Tensor, "c d"]:
+        """Return the weights of some labels."""
+        return self.value[labels]
+
+    def exact(self, labels: slice) -> Float32[Tensor, "c d"]:
+        """Return the weights of some labels in float32."""
+        return self.value[labels].float()
+
+    def write(self, labels: slice, weights: Float32[Tensor, "c d"]) -> None:
+        """Set the weights of some labels, each to the nearest bfloat16."""
+        self.value[labels] = weights.to(torch.bfloat16)
+
+    def descend(
+        self, labels: slice, gradient: Float[Tensor, "c d"], steps: Float32[Tensor, " c"], step: Int64[Tensor, ""]
+    ) -> None:
+        """Take steps · gradient off."""
+        from manyhot.losses.linear.update_kernels import descend_rounded, key_of
+
+        value, key = self.value[labels].view(torch.int16).numpy(), np.uint32(key_of(int(self.seed), int(step)))
+        (numbers, widen), lengths = _bits(gradient), steps.numpy()
+
+        def work(rows: slice) -> None:
+            descend_rounded(value[rows], numbers[rows], lengths[rows], widen, key, labels.start + rows.start)
+
+        over_rows(work, *value.shape)
+
+
+def make_weights(form: WeightFormat, num_labels: int, num_features: int, *, seed: int = 0) -> HeadWeights:
+    """Return weights of the given format, all 0.
+
+    Raises:
+        UsageError: If there is no such format.
+
+    >>> weights = make_weights("split", 2, 3)
+    >>> weights.write(slice(0, 2), torch.full((2, 3), 0.1))
+    >>> weights.exact(slice(0, 1)), weights.read(slice(0, 1))
+    (tensor([[0.1000, 0.1000, 0.1000]]), tensor([[0.1001, 0.1001, 0.1001]], dtype=torch.bfloat16))
+    """
+    match form:
+        case "float32":
+            return Float32Weights(num_labels, num_features)
+        case "split":
+            return SplitWeights(num_labels, num_features)
+        case "bfloat16":
+            return BFloat16Weights(num_labels, num_features, seed)
+        case _:
+            known = get_args(WeightFormat)
+            raise UsageError(f"weights {form!r} are none of {', '.join(known)}{did_you_mean(str(form), known)}")
+
+
+def _bits(gradient: Tensor) -> tuple[np.ndarray, bool | None]:
+    """Return float32 numbers as they are, or the bits of bfloat16 and that they are to be widened."""
+    if gradient.dtype == torch.bfloat16:
+        return gradient.view(torch.int16).numpy(), True
+    return gradient.numpy(), None
