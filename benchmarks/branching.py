@@ -25,7 +25,7 @@ ENCODER = [
     "--image-size",
     "32",
     "--epochs",
-    "8",
+    "5",
     "--batch-size",
     "64",
 ]
