@@ -18,16 +18,21 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from manyhot.labels import LabelSets
-from manyhot.losses import asymmetric_loss, binary_cross_entropy_with_logits
+from manyhot.losses import BCEWithLogitsLoss, asymmetric_loss, binary_cross_entropy_with_logits
 from manyhot.losses.cells import CellWeights
+from manyhot.losses.interface import Reduction
+from manyhot.losses.linear import SGD, FusedLinearHead, RowwiseAdagrad
 from manyhot.losses.linear.curves import Asymmetric, Binary
+from manyhot.losses.linear.updates import Update
+from manyhot.losses.linear.weights import WeightFormat
 from manyhot.models.heads import LinearHead
 from manyhot.targets import SparseTargets
 from manyhot.training.clipping import clip_gradient_norm
 from manyhot.training.head_loss import LinearHeadLoss
 from manyhot.training.optimisation import parameter_groups
 from manyhot.training.shard_files import load_shards, save_shards
-from manyhot.training.sharded_head import ShardedHead, mesh_of_all, shard_head, whole_state
+from manyhot.training.sharded_fused_head import ShardedFusedHead
+from manyhot.training.sharded_head import ShardedHead, mesh_of_all, shard_head, shard_of, whole_state
 
 TIMEOUT_S = 240
 NUM_SAMPLES, NUM_INPUTS, NUM_FEATURES, NUM_LABELS = 9, 4, 3, 17
@@ -39,6 +44,12 @@ CASES: dict[str, dict[str, Any]] = {
     "sum": {"curve": Binary(), "reduction": "sum"},
     "weighted": {"curve": Binary(POS_WEIGHT), "label_weight": LABEL_WEIGHT},
     "asymmetric": {"curve": Asymmetric()},
+}
+FUSED: dict[str, tuple[Update, WeightFormat, Reduction]] = {
+    "descent": (SGD(), "float32", "sample_mean"),
+    "momentum": (SGD(momentum=0.9), "float32", "mean"),
+    "adagrad": (RowwiseAdagrad(), "float32", "sum"),
+    "split": (SGD(), "split", "sample_mean"),
 }
 KINDS = ("complete", "unknown", "sources", "confident")
 
@@ -181,10 +192,47 @@ def run_rank(folder: Path, rank: int, ranks: int) -> None:
     sharded = shard_head(head, mesh)
     inputs, _ = global_batch("complete")
     results["logits"] = {"of rows": sharded(encoder(inputs[rows])), "expected": head(encoder(inputs[rows])).detach()}
+    for name in FUSED:
+        results[f"fused {name}"] = fused_step(name, rows)
     if ranks == 2:
         save_shards({"state": whole_tree(sharded)}, folder / "shards-0123456789abcdef")
     torch.save(results, folder / f"results-{ranks}-{rank}.pt")
     distributed.destroy_process_group()
+
+
+def new_fused(name: str, labels: slice) -> FusedLinearHead:
+    """Return a fused head of some of the labels, with the weights that all of them start from."""
+    _, whole = new_model()
+    update, weights, reduction = FUSED[name]
+    loss = BCEWithLogitsLoss(pos_weight=POS_WEIGHT[labels], label_weight=LABEL_WEIGHT[labels], reduction=reduction)
+    width = labels.stop - labels.start
+    head = FusedLinearHead(
+        NUM_FEATURES, width, loss=loss, lr=0.5, update=update, weights=weights, bias=whole.bias[labels]
+    )
+    head.weights.write(slice(None), whole.weight.detach()[labels])
+    return head
+
+
+def fused_step(name: str, rows: slice) -> dict[str, Tensor]:
+    """Take two steps of this rank's part on its samples; return what the encoder and the labels came to."""
+    encoder, _ = new_model()
+    shared = DistributedDataParallel(encoder)
+    labels = shard_of(NUM_LABELS, distributed.get_rank(), distributed.get_world_size())
+    head = ShardedFusedHead(new_fused(name, labels), NUM_LABELS)
+    inputs, targets = global_batch("unknown")
+    for _ in range(2):
+        encoder.zero_grad()
+        loss = head(shared(inputs[rows]), rows_of(targets, rows))
+        loss.backward()
+    best = head.top_k(encoder(inputs[rows]), 5)
+    return {
+        "loss": loss.detach(),
+        "gradient": encoder.weight.grad,
+        "weights": head.part.weights.exact(slice(None)).clone(),
+        "bias": head.part.bias,
+        "best": best.label_ids,
+        "scores": best.scores,
+    }
 
 
 def whole_tree(sharded: ShardedHead) -> dict[str, Any]:
@@ -257,6 +305,33 @@ def test_every_rank_tells_the_loss_and_takes_the_step_of_one_process(
             # A sum over 153 cells in float32 is off by parts of 10⁻⁷ of its size.
             size = max(1.0, float(expected[key].abs().max()))
             torch.testing.assert_close(value.double() / size, expected[key] / size, rtol=0, atol=1e-6, msg=key)
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", FUSED)
+def test_heads_that_learn_by_themselves_learn_together_what_one_learns_alone(
+    results: list[dict[str, Any]], name: str
+) -> None:
+    encoder, _ = new_model()
+    head = new_fused(name, slice(0, NUM_LABELS))
+    inputs, targets = global_batch("unknown")
+    for _ in range(2):
+        encoder.zero_grad()
+        loss = head(encoder(inputs), targets)
+        loss.backward()
+    best = head.top_k(encoder(inputs), 5)
+    found = [result[f"fused {name}"] for result in results]
+    # Sums in another order, in float32; bfloat16 products keep eight bits.
+    bounds = {"rtol": 1e-6, "atol": 1e-6 if name != "split" else 1e-2}
+    for one in found:
+        torch.testing.assert_close(one["loss"], loss.detach(), **bounds)
+        torch.testing.assert_close(one["gradient"], encoder.weight.grad, **bounds)
+    torch.testing.assert_close(torch.cat([one["weights"] for one in found]), head.weights.exact(slice(None)), **bounds)
+    torch.testing.assert_close(torch.cat([one["bias"] for one in found]), head.bias, **bounds)
+    torch.testing.assert_close(torch.cat([one["scores"] for one in found]), best.scores, **bounds)
+    if name != "split":
+        assert torch.equal(torch.cat([one["best"] for one in found]), best.label_ids)
 
 
 @pytest.mark.distributed

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float32, Int32, Int64
 from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 
+from manyhot.losses.interface import Reduction
 from manyhot.targets import SparseTargets
 
 # Offsets do not join end to end; the counts that they come from do.
@@ -52,6 +53,32 @@ def gather_rows(rows: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "n d"], list[
     """
     counts = [int(count) for (count,) in _all_numbers([rows.shape[0]], rows.device)]
     return _all_rows(rows.detach(), counts), counts
+
+
+def shard_scale(reduction: Reduction, everyone: SparseTargets, own: SparseTargets) -> Float32[Tensor, ""]:
+    """Return what the sum of the losses of a rank's labels is multiplied by; every rank must call this.
+
+    Args:
+        reduction: `mean` divides by the known cells of all samples and labels, `sample_mean` by all samples.
+        everyone: All samples, all labels.
+        own: All samples, this rank's labels.
+    """
+    match reduction:
+        case "mean":
+            known = torch.as_tensor(own.num_known(), device=own.device).clone()
+            distributed.all_reduce(known)
+            return 1 / known.clamp(min=1).float()
+        case "sample_mean":
+            return torch.tensor(1 / max(everyone.num_samples, 1), device=own.device)
+        case _:
+            return torch.ones((), device=own.device)
+
+
+def told_by_all(share: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Return the sum of the shares of all ranks, on each, with the gradient of its own share; every rank must call this."""
+    whole = share.detach().clone()
+    distributed.all_reduce(whole)
+    return share + (whole - share.detach())
 
 
 def _exchange_sizes(targets: SparseTargets) -> list[list[int]]:

@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor, distributed
+from torch import Tensor
 
 from manyhot.errors import ModelError
 from manyhot.losses.interface import Reduction
@@ -13,7 +13,7 @@ from manyhot.losses.linear.autograd import linear_loss
 from manyhot.losses.linear.curves import Binary, Curve
 from manyhot.models.heads import Head, LinearHead
 from manyhot.targets import SparseTargets
-from manyhot.training.gathering import gather_batch
+from manyhot.training.gathering import gather_batch, shard_scale, told_by_all
 from manyhot.training.sharded_head import ShardedHead, local
 
 
@@ -79,24 +79,10 @@ class LinearHeadLoss:
             own,
             bias=local(head.bias),
             label_weight=label_weight,
-            scale=self._scale(batch.targets, own, features.device),
+            scale=shard_scale(self._reduction, batch.targets, own),
             options=self._options,
         )
-        # Every rank tells the loss of the global batch, and differentiates its own part of it.
-        whole = share.detach().clone()
-        distributed.all_reduce(whole)
-        return share + (whole - share.detach())
-
-    def _scale(self, everyone: SparseTargets, own: SparseTargets, device: torch.device) -> Float32[Tensor, ""]:
-        match self._reduction:
-            case "mean":
-                known = torch.as_tensor(own.num_known(), device=device).clone()
-                distributed.all_reduce(known)
-                return 1 / known.clamp(min=1).float()
-            case "sample_mean":
-                return torch.tensor(1 / max(everyone.num_samples, 1), device=device)
-            case _:
-                return torch.ones((), device=device)
+        return told_by_all(share)
 
 
 def _of_labels(curve: Curve, labels: slice) -> Curve:

@@ -1,0 +1,84 @@
+"""A head that learns by itself, its labels shared out over ranks: loss, update and best labels of each, as of one process."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+
+from manyhot.errors import UsageError
+from manyhot.losses.linear import FusedLinearHead, TopK
+from manyhot.targets import SparseTargets
+from manyhot.training.gathering import gather_batch, gather_rows, shard_scale, told_by_all
+from manyhot.training.sharded_head import shard_of
+
+
+class ShardedFusedHead(nn.Module):
+    """This rank's labels of a `FusedLinearHead`: every rank learns its own from the samples of all, and no gradient of a head travels.
+
+    Every rank must call what is called here. `state_dict` is that of the rank's own part.
+
+    Args:
+        part: A fused head of the labels that `shard_of` gives this rank, with what its loss says of these labels.
+        num_labels: Labels of all ranks together.
+
+    Raises:
+        UsageError: If the part is not as wide as this rank's share.
+
+    Attributes:
+        labels: Which labels this rank has.
+    """
+
+    def __init__(self, part: FusedLinearHead, num_labels: int) -> None:
+        super().__init__()
+        self.labels = shard_of(num_labels, distributed.get_rank(), distributed.get_world_size())
+        if part.num_labels != self.labels.stop - self.labels.start:
+            raise UsageError(
+                f"rank {distributed.get_rank()} has labels {self.labels.start:,} to {self.labels.stop:,}, and the head given "
+                f"is of {part.num_labels:,}; see shard_of"
+            )
+        self.part = part
+        self.num_labels = num_labels
+
+    def forward(self, features: Float[Tensor, "k d"], targets: SparseTargets) -> Float[Tensor, ""]:
+        """Return the loss of the batch of all ranks, on each, and learn from it while training.
+
+        Args:
+            features: Of this rank's samples.
+            targets: Their labels, of all ranks' labels.
+        """
+        batch = gather_batch(features, targets)
+        own = batch.targets.take_labels(self.labels)
+        return told_by_all(
+            self.part(batch.features, own, scale=shard_scale(self.part.loss.reduction, batch.targets, own))
+        )
+
+    @torch.no_grad()
+    def top_k(self, features: Float[Tensor, "k d"], k: int) -> TopK:
+        """Return the best labels of this rank's samples among the labels of all ranks.
+
+        Each rank sends its k best for every sample: 12 bytes for each, whatever the number of labels.
+        """
+        everyone, counts = gather_rows(features)
+        best = self.part.top_k(everyone, min(k, self.part.num_labels)) if self.part.num_labels else None
+        scores = everyone.new_full((len(everyone), k), float("-inf"), dtype=torch.float32)
+        label_ids = torch.full((len(everyone), k), self.num_labels, device=everyone.device)
+        if best is not None:
+            scores[:, : best.scores.shape[1]] = best.scores.float()
+            label_ids[:, : best.scores.shape[1]] = best.label_ids + self.labels.start
+        rank = distributed.get_rank()
+        own = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
+        of_ranks = _of_all(scores)[:, own], _of_all(label_ids)[:, own]
+        return _merged(*of_ranks, k=min(k, self.num_labels))
+
+
+def _of_all(tensor: Tensor) -> Tensor:
+    """Return the tensors of all ranks, one behind the other in a new first dimension."""
+    everyone = tensor.new_empty(distributed.get_world_size() * tensor.shape[0], *tensor.shape[1:])
+    distributed.all_gather_into_tensor(everyone, tensor)
+    return everyone.view(distributed.get_world_size(), *tensor.shape)
+
+
+def _merged(scores: Tensor, label_ids: Tensor, *, k: int) -> TopK:
+    # Rank after rank, best first: among equal scores the lower label stands before the higher, and a stable sort keeps it so.
+    flat = scores.permute(1, 0, 2).flatten(1), label_ids.permute(1, 0, 2).flatten(1)
+    order = flat[0].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return TopK(scores=flat[0].gather(1, order), label_ids=flat[1].gather(1, order))
