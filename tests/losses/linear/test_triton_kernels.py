@@ -83,6 +83,44 @@ def test_kernels_of_gpus_give_what_the_curves_give() -> None:
     assert finished.stdout.count("equal") == len(CURVES) * len(KINDS) * len(WEIGHTED)
 
 
+COMPILING = """
+from itertools import product
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from manyhot.losses.linear import triton_kernels
+
+FLOATS = ("logits", "gradient", "taken", "bias", "weights", "positive_weights", "confidence", "scale")
+TYPES = {name: "*fp32" for name in FLOATS} | {"rows": "*i64", "labels": "*i64", "bounds": "*i64", "losses": "*fp64"}
+TYPES |= {"unknown": "*u8", "gamma": "fp32", "gamma_pos": "fp32", "gamma_neg": "fp32", "clip": "fp32"}
+FLAGS = ("HAS_BIAS", "HAS_UNKNOWN", "HAS_CONFIDENCE", "FOCAL", "FOCAL_POS", "SHIFTED")
+
+for name, on in product(("take_out", "negatives", "put_back"), (False, True)):
+    kernel = getattr(triton_kernels, name)
+    constants = {"BLOCK": 256, "ROWS": 8} | {flag: on for flag in FLAGS}
+    constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
+    kinds = {key: "constexpr" if key in constants else TYPES.get(key, "i32") for key in kernel.arg_names}
+    made = compile(ASTSource(fn=kernel, signature=kinds, constexprs=constants), target=GPUTarget("cuda", 90, 32))
+    print(name, on, "compiled", len(made.asm["cubin"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="torch brings Triton on Linux only")
+@pytest.mark.timeout(300)
+def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", COMPILING],
+        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert finished.stdout.count("compiled") == 6
+
+
 if __name__ == "__main__":
     for case in product(CURVES, KINDS, WEIGHTED):
         compare(*case)

@@ -57,9 +57,7 @@ class GpuPass:
         width = max(chunk.stop - chunk.start for chunk in cells.chunks)
         programs = _parts(width, BLOCK) * _parts(max(targets.num_samples, 1), ROWS)
         self._losses: Float64[Tensor, " programs"] = torch.zeros(programs, dtype=torch.float64, device=device)
-        self._of_positives = torch.zeros(
-            max(_parts(len(labels), BLOCK), 1), dtype=torch.float64, device=device
-        )
+        self._of_positives = torch.zeros(max(_parts(len(labels), BLOCK), 1), dtype=torch.float64, device=device)
 
     def run(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
         """Write the gradient of the scaled loss over the logits of a chunk, which are without the bias."""

@@ -16,7 +16,7 @@ OUT = tl.constexpr(-3.0e38)
 
 @triton.jit
 @no_type_check
-def take_out(logits, rows, labels, bounds, taken, chunk, first, width, BLOCK: tl.constexpr):  # noqa: ANN001, ANN201, N803 - Triton's own language
+def take_out(logits, rows, labels, bounds, taken, chunk, first, width, BLOCK: tl.constexpr):
     """Read the logits of a chunk's positives, and leave in their place what counts nothing as a negative."""
     place = tl.load(bounds + chunk) + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     own = place < tl.load(bounds + chunk + 1)
@@ -27,10 +27,10 @@ def take_out(logits, rows, labels, bounds, taken, chunk, first, width, BLOCK: tl
 
 @triton.jit
 @no_type_check
-def negatives(  # noqa: ANN201 - Triton's own language
-    logits, bias, weights, unknown, losses, scale, num_rows, width, gamma, clip,  # noqa: ANN001
-    HAS_BIAS: tl.constexpr, HAS_UNKNOWN: tl.constexpr, FOCAL: tl.constexpr, SHIFTED: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
+def negatives(
+    logits, bias, weights, unknown, losses, scale, num_rows, width, gamma, clip,
+    HAS_BIAS: tl.constexpr, HAS_UNKNOWN: tl.constexpr, FOCAL: tl.constexpr, SHIFTED: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of each cell's loss as a negative over its logit, and add the losses to this program's."""
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -52,11 +52,11 @@ def negatives(  # noqa: ANN201 - Triton's own language
 
 @triton.jit
 @no_type_check
-def put_back(  # noqa: ANN201 - Triton's own language
-    gradient, rows, labels, bounds, taken, bias, positive_weights, weights, confidence, losses, scale,  # noqa: ANN001
-    chunk, first, width, gamma_pos, gamma_neg, clip,  # noqa: ANN001
-    HAS_BIAS: tl.constexpr, HAS_CONFIDENCE: tl.constexpr, FOCAL_POS: tl.constexpr,  # noqa: N803
-    FOCAL: tl.constexpr, SHIFTED: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
+def put_back(
+    gradient, rows, labels, bounds, taken, bias, positive_weights, weights, confidence, losses, scale,
+    chunk, first, width, gamma_pos, gamma_neg, clip,
+    HAS_BIAS: tl.constexpr, HAS_CONFIDENCE: tl.constexpr, FOCAL_POS: tl.constexpr,
+    FOCAL: tl.constexpr, SHIFTED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write the gradients of positives to their places, and add their losses to this program's."""
     place = tl.load(bounds + chunk) + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -81,7 +81,7 @@ def put_back(  # noqa: ANN201 - Triton's own language
 
 @triton.jit
 @no_type_check
-def _negative(logit, gamma, clip, FOCAL: tl.constexpr, SHIFTED: tl.constexpr):  # noqa: ANN001, ANN202, N803 - Triton's own language
+def _negative(logit, gamma, clip, FOCAL: tl.constexpr, SHIFTED: tl.constexpr):
     """Return q^gamma · -log(1 - q) with q = max(p - clip, 0), and its slope."""
     small = tl.exp(-tl.abs(logit))
     share = 1.0 / (1.0 + small)
@@ -106,7 +106,7 @@ def _negative(logit, gamma, clip, FOCAL: tl.constexpr, SHIFTED: tl.constexpr):  
 
 @triton.jit
 @no_type_check
-def _log1p(value):  # noqa: ANN001, ANN202 - Triton's own language
+def _log1p(value):
     """Return log(1 + value) of a value from 0 to 1; after Kahan, the error of the sum is taken back by a quotient."""
     whole = 1.0 + value
     off = whole - 1.0
