@@ -5,6 +5,7 @@ them again. What a chunk needs beside its logits is of its own size: `n × c` by
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -15,6 +16,8 @@ from manyhot.targets import SparseTargets
 
 CHUNK_SIZE = 1_536
 """Labels a chunk at most: its logits stay in the cache of a core, and its products are still large ones."""
+GPU_CHUNK_SIZE = 8_192
+"""The same on a GPU, where every chunk costs a few launches."""
 # Cuts fall on multiples of it: whole cache lines, and whole vectors of the narrowest weights.
 GRAIN = 64
 
@@ -74,16 +77,28 @@ class BatchCells:
     """
 
     def __init__(self, targets: SparseTargets, *, chunk_size: int | None = None) -> None:
+        if chunk_size is None and targets.device.type != "cpu":
+            chunk_size = GPU_CHUNK_SIZE
         self.targets = targets
         self.chunks = cut_labels(targets.num_labels, chunk_size)
-        self._positives = _sort_by_label(targets.row_ids(), targets.label_ids.long(), self.chunks)
-        values, order = targets.values, self._positives.order
-        self._values = values if values is None or order is None else values[order]
-        self._exceptions = None
-        if targets.exception_ids is not None and targets.exception_offsets is not None:
-            counts = targets.exception_offsets[1:] - targets.exception_offsets[:-1]
-            rows = torch.repeat_interleave(counts, output_size=targets.exception_ids.shape[0])
-            self._exceptions = _sort_by_label(rows, targets.exception_ids.long(), self.chunks)
+
+    @cached_property
+    def _positives(self) -> "Listed":
+        return _sort_by_label(self.targets.row_ids(), self.targets.label_ids.long(), self.chunks)
+
+    @cached_property
+    def _values(self) -> Float[Tensor, " p"] | None:
+        values, order = self.targets.values, self._positives.order
+        return values if values is None or order is None else values[order]
+
+    @cached_property
+    def _exceptions(self) -> "Listed | None":
+        targets = self.targets
+        if targets.exception_ids is None or targets.exception_offsets is None:
+            return None
+        counts = targets.exception_offsets[1:] - targets.exception_offsets[:-1]
+        rows = torch.repeat_interleave(counts, output_size=targets.exception_ids.shape[0])
+        return _sort_by_label(rows, targets.exception_ids.long(), self.chunks)
 
     def of_chunk(self, index: int) -> ChunkCells:
         """Return the cells of a chunk."""
@@ -93,10 +108,11 @@ class BatchCells:
             rows=self._positives.rows[own],
             columns=self._positives.labels[own] - labels.start,
             values=None if self._values is None else self._values[own],
-            unknown=self._unknown(index),
+            unknown=self.unknown(index),
         )
 
-    def _unknown(self, index: int) -> Bool[Tensor, "n c"] | None:
+    def unknown(self, index: int) -> Bool[Tensor, "n c"] | None:
+        """Return which cells of a chunk are unknown, positives apart; None where none is."""
         targets, labels = self.targets, self.chunks[index]
         if targets.is_complete:
             return None

@@ -44,9 +44,9 @@ class GpuPass:
         labels, order = targets.label_ids.long().sort(stable=True)
         self._labels: Int64[Tensor, " p"] = labels
         self._rows = targets.row_ids()[order]
-        stops = torch.tensor([0, *(chunk.stop for chunk in cells.chunks)])
-        # From pinned memory the copy waits for nothing.
-        self._bounds = torch.searchsorted(labels, _sent(stops, device))
+        # Chunks are equal but for the last one. From the device itself: a copy to it has no place in a CUDA graph.
+        stops = torch.arange(len(cells.chunks) + 1, device=device) * cells.chunks[0].stop
+        self._bounds = torch.searchsorted(labels, stops.clamp(max=targets.num_labels))
         self._confidence = None if targets.values is None else targets.values.float()[order]
         self._taken = torch.empty(len(labels), dtype=torch.float32, device=device)
         self._bias = None if bias is None else bias.detach().float()
@@ -68,7 +68,9 @@ class GpuPass:
         bias = None if self._bias is None else self._bias[labels]
         listed = (self._rows, self._labels, self._bounds)
         positives = (len(self._of_positives),)
-        triton_kernels.take_out[positives](logits, *listed, self._taken, index, labels.start, width, BLOCK=BLOCK)
+        triton_kernels.take_out[positives](
+            logits, *listed, self._taken, index, labels.start, logits.stride(0), BLOCK=BLOCK
+        )
         unknown = self._cells.unknown(index)
         modes = {"HAS_BIAS": bias is not None, "FOCAL": powers.gamma_neg != 0, "SHIFTED": powers.clip != 0}
         triton_kernels.negatives[(_parts(width, BLOCK), _parts(num_rows, ROWS))](
@@ -80,6 +82,7 @@ class GpuPass:
             self._scale,
             num_rows,
             width,
+            logits.stride(0),
             powers.gamma_neg,
             powers.clip,
             HAS_UNKNOWN=unknown is not None,
@@ -99,7 +102,7 @@ class GpuPass:
             self._scale,
             index,
             labels.start,
-            width,
+            logits.stride(0),
             powers.gamma_pos,
             powers.gamma_neg,
             powers.clip,
@@ -133,7 +136,3 @@ def _pos_weight(curve: Curve) -> Float32[Tensor, " l"] | float:
 
 def _parts(length: int, size: int) -> int:
     return -(-length // size)
-
-
-def _sent(tensor: Tensor, device: torch.device) -> Tensor:
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

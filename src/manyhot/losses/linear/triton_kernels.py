@@ -16,11 +16,11 @@ OUT = tl.constexpr(-3.0e38)
 
 @triton.jit
 @no_type_check
-def take_out(logits, rows, labels, bounds, taken, chunk, first, width, BLOCK: tl.constexpr):
+def take_out(logits, rows, labels, bounds, taken, chunk, first, stride, BLOCK: tl.constexpr):
     """Read the logits of a chunk's positives, and leave in their place what counts nothing as a negative."""
     place = tl.load(bounds + chunk) + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     own = place < tl.load(bounds + chunk + 1)
-    cell = tl.load(rows + place, own, 0).to(tl.int64) * width + tl.load(labels + place, own, 0) - first
+    cell = tl.load(rows + place, own, 0).to(tl.int64) * stride + tl.load(labels + place, own, 0) - first
     tl.store(taken + place, tl.load(logits + cell, own, 0.0), own)
     tl.store(logits + cell, tl.full((BLOCK,), OUT, tl.float32), own)
 
@@ -28,7 +28,7 @@ def take_out(logits, rows, labels, bounds, taken, chunk, first, width, BLOCK: tl
 @triton.jit
 @no_type_check
 def negatives(
-    logits, bias, weights, unknown, losses, scale, num_rows, width, gamma, clip,
+    logits, bias, weights, unknown, losses, scale, num_rows, width, stride, gamma, clip,
     HAS_BIAS: tl.constexpr, HAS_UNKNOWN: tl.constexpr, FOCAL: tl.constexpr, SHIFTED: tl.constexpr,
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -36,12 +36,13 @@ def negatives(
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     inside = (row < num_rows)[:, None] & (column < width)[None, :]
-    cell = row.to(tl.int64)[:, None] * width + column[None, :]
+    cell = row.to(tl.int64)[:, None] * stride + column[None, :]
     logit = tl.load(logits + cell, inside, OUT)
     if HAS_BIAS:
         logit += tl.load(bias + column, column < width, 0.0)[None, :]
     if HAS_UNKNOWN:
-        logit = tl.where(tl.load(unknown + cell, inside, 1) != 0, OUT, logit)
+        place = row.to(tl.int64)[:, None] * width + column[None, :]
+        logit = tl.where(tl.load(unknown + place, inside, 1) != 0, OUT, logit)
     loss, slope = _negative(logit, gamma, clip, FOCAL, SHIFTED)
     weight = tl.load(weights + column, column < width, 0.0)[None, :]
     tl.store(logits + cell, slope * weight * tl.load(scale), inside)
@@ -54,7 +55,7 @@ def negatives(
 @no_type_check
 def put_back(
     gradient, rows, labels, bounds, taken, bias, positive_weights, weights, confidence, losses, scale,
-    chunk, first, width, gamma_pos, gamma_neg, clip,
+    chunk, first, stride, gamma_pos, gamma_neg, clip,
     HAS_BIAS: tl.constexpr, HAS_CONFIDENCE: tl.constexpr, FOCAL_POS: tl.constexpr,
     FOCAL: tl.constexpr, SHIFTED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -73,7 +74,7 @@ def put_back(
         other, other_slope = _negative(logit, gamma_neg, clip, FOCAL, SHIFTED)
         rest = (1.0 - share) * tl.load(weights + column, own, 0.0)
         loss, slope = share * loss + rest * other, share * slope + rest * other_slope
-    cell = tl.load(rows + place, own, 0).to(tl.int64) * width + column
+    cell = tl.load(rows + place, own, 0).to(tl.int64) * stride + column
     tl.store(gradient + cell, slope * tl.load(scale), own)
     total = tl.sum(tl.where(own, loss, 0.0).to(tl.float64))
     tl.store(losses + tl.program_id(0), tl.load(losses + tl.program_id(0)) + total)

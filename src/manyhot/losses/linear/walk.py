@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from manyhot.losses.linear.chunks import BatchCells
 from manyhot.losses.linear.curves import CellRule
-from manyhot.losses.linear.pointwise import logits_to_gradient
+from manyhot.losses.linear.passes import pass_over
 from manyhot.losses.linear.products import Products
 
 Read = Callable[[slice], Float[Tensor, "c d"]]
@@ -39,11 +38,11 @@ def walk(
     >>> walk(torch.ones(1, 3), lambda labels: weight[labels], BatchCells(targets), rule, TORCH)
     tensor(1.3863, dtype=torch.float64)
     """
-    total = torch.zeros((), dtype=torch.float64, device=features.device)
+    cell_pass = pass_over(cells, rule, bias)
     for index, labels in enumerate(cells.chunks):
         weight = read(labels)
         logits = products.project(features, weight).to(rule.scale.dtype)
-        total += logits_to_gradient(logits, cells.of_chunk(index), rule, None if bias is None else bias[labels])
+        cell_pass.run(index, logits)
         if visit is not None:
             visit(labels, logits.to(features.dtype), weight)
-    return total
+    return cell_pass.total()
