@@ -30,6 +30,7 @@ def walk(
 
     Logits and what lies between the products are in the dtype of the rule's scale, whatever the dtype of the products.
 
+    >>> import torch
     >>> from manyhot.losses.linear.curves import Binary
     >>> from manyhot.losses.linear.products import TORCH
     >>> from manyhot.targets import SparseTargets
