@@ -1,9 +1,12 @@
 """Wherever pictures are, they are read the same way: by row, in any order, from threads and from other processes."""
 
 import io
-import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import tarfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manyhot.errors import ImageError
+from manyhot.runs.converting import convert
 from manyhot.sources import open_source
 from manyhot.sources.picture_store import PictureFiles, PictureStore
 
@@ -64,6 +68,13 @@ def pictures(request, tmp_path: Path) -> PictureStore:
     return manifest.pictures
 
 
+def test_a_label_store_of_such_data_finds_the_pictures_again(
+    pictures: PictureStore, tmp_path: Path, tmp_path_factory
+) -> None:
+    store = convert([tmp_path], tmp_path_factory.mktemp("stores") / "store").store.folder
+    assert all_of(open_source(store).pictures) == CONTENTS
+
+
 def all_of(pictures: PictureStore) -> list[bytes]:
     return [bytes(pictures.read(row)) for row in range(len(pictures))]
 
@@ -89,12 +100,30 @@ def test_threads_and_other_processes_read_the_same(pictures: PictureStore) -> No
     assert all_of(pickle.loads(pickle.dumps(pictures))) == CONTENTS
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_read_the_same_after_a_fork_and_after_a_spawn(pictures: PictureStore, method: str) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_reads_the_same(pictures: PictureStore) -> None:
     all_of(pictures)
-    with multiprocessing.get_context(method).Pool(2) as pool:
-        assert pool.map(all_of, [pictures] * 3) == [CONTENTS] * 3
+    there, here = os.pipe()
+    with warnings.catch_warnings():
+        # Threads of pyarrow's pool: the child must do without them, which is what is tested.
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+        child = os.fork()
+    if not child:
+        os.write(here, b"".join(all_of(pictures)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(here)
+    with os.fdopen(there, "rb") as pipe:
+        assert pipe.read() == b"".join(CONTENTS)
+
+
+@pytest.mark.slow
+def test_a_spawned_process_reads_the_same(pictures: PictureStore) -> None:
+    all_of(pictures)
+    script = "import pickle, sys; p = pickle.load(sys.stdin.buffer); "
+    script += "sys.stdout.buffer.write(b''.join(bytes(p.read(row)) for row in range(len(p))))"
+    run = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(pictures), capture_output=True, check=True)
+    assert run.stdout == b"".join(CONTENTS)
 
 
 def test_a_picture_that_is_gone_is_an_image_error(pictures: PictureStore, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from manyhot.runs.options import source_options
 from manyhot.sources import Manifest, Reading, read_source
 from manyhot.sources.finding import MAX_EXAMPLES, Finding
 from manyhot.sources.label_store import check_label_store, is_label_store
+from manyhot.sources.packs import check_pack
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
@@ -68,6 +69,10 @@ def _check_reading(path: Path, reading: Reading) -> CheckReport:
         if damage:
             # Damaged labels cannot be counted.
             return CheckReport(findings=(*reading.findings, *damage), facts=None)
+    with _bar("reading the shards", unit=" shards") as bar:
+        damage = check_pack(path, progress=partial(_show, bar))
+    if damage:
+        return CheckReport(findings=(*reading.findings, *damage), facts=None)
     if manifest.has_pictures and not manifest.root.is_dir():
         # One finding says so: not one for each picture.
         manifest = replace(manifest, has_pictures=False)
@@ -95,9 +100,9 @@ def _check_manifest(manifest: Manifest) -> list[Finding]:
     return findings
 
 
-def _bar(task: str) -> "tqdm[NoReturn]":
+def _bar(task: str, unit: str = " samples") -> "tqdm[NoReturn]":
     # Nothing to show before the first call: many checks are over at once.
-    return tqdm(desc=task, unit=" samples", disable=None, delay=0.5, leave=False)
+    return tqdm(desc=task, unit=unit, disable=None, delay=0.5, leave=False)
 
 
 def _show(bar: "tqdm[NoReturn]", done: int, total: int) -> None:

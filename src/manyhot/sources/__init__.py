@@ -7,6 +7,7 @@ from manyhot.sources.inputs import list_pictures
 from manyhot.sources.manifest import SPLITS, Manifest, Split
 from manyhot.sources.opening import Reading, open_source, read_source
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.packs import PackedImages
 from manyhot.sources.pickles import read_trusted_pickle
 from manyhot.sources.scanning import FolderScan, scan_folder
 from manyhot.sources.shards import read_embedded_picture
@@ -19,6 +20,7 @@ __all__ = [
     "FindingLog",
     "FolderScan",
     "Manifest",
+    "PackedImages",
     "Reading",
     "Severity",
     "SourceOptions",

@@ -15,6 +15,8 @@ from manyhot.sources.labels_json import read_labels_json
 from manyhot.sources.line_blocks import report_if_unreadable
 from manyhot.sources.mulan import is_mulan, read_mulan
 from manyhot.sources.open_images import is_open_images, read_open_images
+from manyhot.sources.pack_files import is_pack
+from manyhot.sources.packs import read_pack
 from manyhot.sources.pickles import is_pickle, read_pickle
 from manyhot.sources.table_blocks import read_table_blocks
 from manyhot.sources.table_files import TABLE_FILES, read_table_file
@@ -25,6 +27,7 @@ from manyhot.sources.yolo import is_yolo, read_yolo
 
 FORMATS: tuple[Format, ...] = (
     Format(name="label-store", looks_like="a label store", matches=is_label_store, read=read_label_store),
+    Format(name="pack", looks_like="a pack of pictures", matches=is_pack, read=read_pack),
     Format(
         name="open-images",
         looks_like="Open Images CSV (ImageID, LabelName, Confidence)",

@@ -10,6 +10,7 @@ from manyhot.errors import SourceError, StoreError, quote
 from manyhot.labels.progress import Advance
 from manyhot.labels.storage import LabelStore, check_store, open_store
 from manyhot.labels.store_files import SAMPLES, is_store
+from manyhot.sources.embedded_source import find_embedded
 from manyhot.sources.finding import Finding, FindingLog
 from manyhot.sources.manifest import SAMPLES_SCHEMA, Manifest
 from manyhot.sources.options import SourceOptions
@@ -49,13 +50,15 @@ def read_label_store(path: Path, options: SourceOptions, findings: FindingLog) -
         if options.images is None:
             told = f"the pictures of the label store {path} are no longer there; put them back, or name their folder"
         findings.error("no-image-folder", f"{images}: {told} (images, --data.images FOLDER)")
+    has_pictures = images is not None and options.pictures
     try:
         return Manifest(
             root=images or path,
             samples=store.samples.select(SAMPLES_SCHEMA.names),
             labels=store.labels,
             description=_described(store, path),
-            has_pictures=images is not None and options.pictures,
+            has_pictures=has_pictures,
+            embedded=find_embedded(images, store.samples["reference"]) if has_pictures else None,
         )
     except SourceError as error:
         findings.error("damaged-store", f"{path / SAMPLES}: {error}")

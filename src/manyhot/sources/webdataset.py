@@ -4,6 +4,7 @@ import re
 import tarfile
 import zlib
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from manyhot.errors import quote
+from manyhot.labels import Unlisted
+from manyhot.sources.cell_lists import NEGATIVE, POSITIVE, UNKNOWN
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.format import suffix_of
 from manyhot.sources.gathering import Gathering, declared_of
@@ -64,7 +67,7 @@ def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) ->
             return None
         for key, sample in samples.items():
             places.add(number, sample)
-            _add(key, sample, shard, names, rows)
+            _add(key, sample, shard, names, rows, unlisted=options.unlisted)
     embedded = places.pictures(shards, rows) if options.pictures else None
     if names is None and rows.marks(str.isdecimal):
         message = f"{path}: labels that are numbers are called by them, for nothing names them; give a file that names them (names, --data.names FILE)"
@@ -159,7 +162,9 @@ def _content_of(member: tarfile.TarInfo, shard: tarfile.TarFile) -> bytes:
     return data
 
 
-def _add(key: str, sample: _Sample, shard: Path, names: tuple[str, ...] | None, rows: Gathering) -> None:
+def _add(
+    key: str, sample: _Sample, shard: Path, names: tuple[str, ...] | None, rows: Gathering, *, unlisted: Unlisted
+) -> None:
     row = rows.add(f"{key}{sample.picture or ''}", f"{shard.name}, key {quote(key)}")
     suffix = next((suffix for suffix in LABEL_MEMBERS if suffix in sample.labels), None)
     if suffix is None:
@@ -177,6 +182,8 @@ def _add(key: str, sample: _Sample, shard: Path, names: tuple[str, ...] | None, 
         return
     for label in _labels_of(value, row, rows):
         _mark(label, row, names, rows)
+    for state, label in _other_cells(value, unlisted, row, rows):
+        _mark(label, row, names, rows, state)
 
 
 def _listed(text: str) -> list[object]:
@@ -198,9 +205,21 @@ def _labels_of(value: object, row: int, rows: Gathering) -> list[object]:
     return list(value) if isinstance(value, list) and not isinstance(value, JsonObject) else [value]
 
 
-def _mark(label: object, row: int, names: tuple[str, ...] | None, rows: Gathering) -> None:
+def _other_cells(value: object, unlisted: Unlisted, row: int, rows: Gathering) -> Iterator[tuple[int, object]]:
+    """Yield the cells that a pack's `KEY.json` lists beside the positives: those that are not what unlisted ones are."""
+    members = dict(value) if isinstance(value, JsonObject) else {}
+    for key, state, others in (("unknown", UNKNOWN, "negative"), ("negative", NEGATIVE, "unknown")):
+        labels = members.get(key)
+        if labels is not None and unlisted != others:
+            message = f"a .json lists what is {key}, so all else is {others}; read it with --data.unlisted {others}"
+            rows.reader.fault(row, "unlisted-state", message)
+        elif isinstance(labels, list):
+            yield from ((state, label) for label in labels)
+
+
+def _mark(label: object, row: int, names: tuple[str, ...] | None, rows: Gathering, state: int = POSITIVE) -> None:
     if isinstance(label, str):
-        rows.mark(row, label)
+        rows.mark(row, label, state)
     elif not isinstance(label, int) or isinstance(label, bool) or label < 0:
         message = "a label is neither text nor a number from 0; mend it"
         rows.reader.fault(row, "label-type", message, repr(label)[:40])
@@ -208,4 +227,4 @@ def _mark(label: object, row: int, names: tuple[str, ...] | None, rows: Gatherin
         message = f"a label's number is not below {len(names):,}, the number of names; labels count from 0"
         rows.reader.fault(row, "unknown-label", message, str(label))
     else:
-        rows.mark(row, str(label) if names is None else names[label])
+        rows.mark(row, str(label) if names is None else names[label], state)

@@ -1,0 +1,152 @@
+"""The folder in which a part of a pack is being made: its settings, the records of its shards, and its labels."""
+
+import json
+import re
+import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from manyhot.data.folder_lock import LOCK_FILE, lock_folder
+from manyhot.data.shards import ShardRecord
+from manyhot.errors import UsageError
+from manyhot.files import TEMPORARY_PREFIX, remove_files, write_json
+from manyhot.labels.store_files import FILE_NAMES, is_store
+from manyhot.sources.pack_files import LABELS, PackSettings
+
+SETTINGS_FILE = "settings.json"
+_NAME = re.compile(r"packing-(\d+)-of-(\d+)")
+_RECORD = "record-{:05d}.npz"
+_RECORD_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which part of the data is packed here: `number` of `total`, counted from 1.
+
+    >>> Part(number=2, total=3).rows(10)
+    range(3, 6)
+    """
+
+    number: int = 1
+    total: int = 1
+
+    def rows(self, num_samples: int) -> range:
+        """Return the rows of this part; the parts are as equal as they can be."""
+        return range(num_samples * (self.number - 1) // self.total, num_samples * self.number // self.total)
+
+    def shard_name(self, index: int) -> str:
+        """Return the name of a shard of this part."""
+        number = "" if self.total == 1 else f"{self.number:02d}-of-{self.total:02d}-"
+        return f"shard-{number}{index:05d}.tar"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackWork:
+    """A part of a pack in the making. All parts of one pack have the same fingerprint and settings.
+
+    Args:
+        out: The folder of the pack.
+        part: Which part.
+        fingerprint: The fingerprint of the data.
+        description: Where they came from, in words.
+        settings: What becomes of the pictures.
+    """
+
+    out: Path
+    part: Part
+    fingerprint: str
+    description: str
+    settings: PackSettings
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this part."""
+        return self.out / f"packing-{self.part.number}-of-{self.part.total}"
+
+    @property
+    def labels(self) -> Path:
+        """The label store of this part: it is written last, so that it says that the part is done."""
+        return self.folder / LABELS
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all shards and labels of this part are written."""
+        return is_store(self.labels)
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Hold the folder for the time of the block; what a killed packer has left half done is deleted.
+
+        Raises:
+            UsageError: If another process packs this part, or the folder is of other data or settings.
+        """
+        self.folder.mkdir(exist_ok=True)
+        with lock_folder(self.folder, "another manyhot pack"):
+            self._agree()
+            for left in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
+                if left.is_file():
+                    left.unlink()
+            yield
+
+    def _agree(self) -> None:
+        for other in find_works(self.out):
+            if other.fingerprint != self.fingerprint:
+                found = "other data"
+            elif other.settings != self.settings:
+                found = other.settings.in_words()
+            elif other.part.total != self.part.total:
+                found = f"{other.part.total:,} parts"
+            else:
+                continue
+            raise UsageError(f"{self.out}: was begun with {found}; go on with the same, or name another folder")
+        about = {name: value for name, value in asdict(self).items() if name != "out"}
+        if not (self.folder / SETTINGS_FILE).is_file():
+            write_json(self.folder / SETTINGS_FILE, about)
+
+    def records(self, *, is_checked: bool) -> list[ShardRecord]:
+        """Return the records of the shards that are whole, in order, up to the first that is not.
+
+        Args:
+            is_checked: Whether to read the shards and compare their checksums.
+        """
+        found: list[ShardRecord] = []
+        while True:
+            try:
+                record = ShardRecord.load(self.record_path(len(found)))
+            except _RECORD_ERRORS:
+                return found
+            if is_checked and not record.is_sound(self.out):
+                return found
+            found.append(record)
+
+    def record_path(self, index: int) -> Path:
+        """Return where the record of a shard is."""
+        return self.folder / _RECORD.format(index)
+
+    def remove(self) -> None:
+        """Delete the files of this part, once they are merged."""
+        remove_files(self.labels, FILE_NAMES)
+        records = [path.name for path in self.folder.glob("record-*.npz")]
+        remove_files(self.folder, [*records, SETTINGS_FILE, LOCK_FILE])
+
+
+def find_works(out: Path) -> list[PackWork]:
+    """Return the parts of a pack that are in the making, in order.
+
+    >>> find_works(Path("nowhere"))
+    []
+    """
+    found: list[PackWork] = []
+    for folder in out.glob("packing-*-of-*") if out.is_dir() else ():
+        try:
+            about = json.loads((folder / SETTINGS_FILE).read_bytes())
+            settings, part = PackSettings(**about.pop("settings")), Part(**about.pop("part"))
+            work = PackWork(out=out, part=part, settings=settings, **about)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # Killed before it had settings: it holds nothing yet.
+            continue
+        if _NAME.fullmatch(folder.name) and work.folder == folder:
+            found.append(work)
+    return sorted(found, key=lambda work: (work.part.total, work.part.number))

@@ -1,0 +1,272 @@
+"""Pack: pictures of any data into shards, in threads, so that whoever is stopped goes on where it was."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from manyhot.data.label_texts import label_texts
+from manyhot.data.pack_work import PackWork, Part, find_works
+from manyhot.data.packing import PackedPicture, pack_picture
+from manyhot.data.shards import RefusedPicture, ShardRecord, ShardWriter
+from manyhot.errors import ImageError, SourceError, StoppedError, UsageError
+from manyhot.labels.building import write_store
+from manyhot.labels.storage import batches_of
+from manyhot.runs.merging import Packing, merge_parts, packing_of
+from manyhot.sources import Manifest, SourceOptions, open_source
+from manyhot.sources.pack_files import PackSettings, is_pack, read_pack_manifest
+
+log = logging.getLogger("manyhot")
+
+_CHUNK = 16
+"""Pictures a thread takes at a time: fewer make queueing show, more make threads wait for each other at the end."""
+
+_AHEAD = 4
+"""Chunks a thread that may be done before they are written: what they hold is bounded."""
+
+_DEFAULTS = SourceOptions()
+_WHOLE = Part()
+_PLAIN = PackSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadPictures:
+    """What becomes of pictures that cannot be decoded.
+
+    Args:
+        policy: `fail` stops at the first; `skip` leaves them out and lists them.
+        max_percent: `skip` stops once more than so many percent of the samples, and more than one, are left out.
+    """
+
+    policy: Literal["fail", "skip"] = "fail"
+    max_percent: float = 0.1
+
+    def check(self, refused: list[RefusedPicture], num_samples: int) -> None:
+        """Check that no more were refused than is allowed.
+
+        Raises:
+            SourceError: Naming a picture and the reason.
+
+        >>> BadPictures(policy="skip").check([RefusedPicture(row=0, reference="a.jpg", reason="is empty")], 100)
+        """
+        if not refused:
+            return
+        last = f"{refused[-1].reference}: {refused[-1].reason}"
+        if self.policy == "fail":
+            raise SourceError(f"{last}; mend it and pack again to go on, or leave such pictures out with --bad skip")
+        if len(refused) > max(1, int(self.max_percent / 100 * num_samples)):
+            raise SourceError(
+                f"{len(refused):,} of {num_samples:,} pictures cannot be decoded, more than --max-bad {self.max_percent:g} "
+                f"percent; the last is {last}; mend them (manyhot check lists them), or allow more"
+            )
+
+
+_FAIL = BadPictures()
+
+
+def pack(
+    data: Path,
+    out: Path,
+    settings: PackSettings = _PLAIN,
+    options: SourceOptions = _DEFAULTS,
+    *,
+    part: Part = _WHOLE,
+    bad: BadPictures = _FAIL,
+    workers: int | None = None,
+) -> Packing:
+    """Return the pack that pictures and labels were written to, whole or in parts; goes on where an earlier call stopped.
+
+    Args:
+        data: A folder, a label file, a label store, tars, or another pack.
+        out: The pack: absent, empty, or begun by an earlier call with the same data and settings.
+        settings: What becomes of the pictures.
+        options: How to read the data.
+        part: Which part of the samples; the last part that is done merges them.
+        bad: What becomes of pictures that cannot be decoded.
+        workers: Threads; as many as there are cores by default.
+
+    Raises:
+        SourceError: If data or a picture cannot be read, or a shard cannot be written.
+        UsageError: If `out` is of other data or settings, holds anything else, or another process packs there.
+        StoppedError: After Ctrl-C: what is whole is kept.
+
+    >>> pack(Path("nowhere"), Path("pack"))
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: nowhere: there is no such file or folder; check the path
+    """
+    check_out(out)
+    manifest = open_source(data, options)
+    if not manifest.has_pictures:
+        raise SourceError(f"{data}: its samples name no pictures, so there is nothing to pack")
+    work = PackWork(
+        out=out, part=part, fingerprint=manifest.fingerprint, description=manifest.description, settings=settings
+    )
+    if is_pack(out):
+        return _finished(out, work)
+    if not part.rows(manifest.num_samples):
+        raise UsageError(f"{manifest.num_samples:,} samples cannot be packed in {part.total:,} parts; make fewer")
+    out.mkdir(exist_ok=True)
+    with work.held():
+        if not work.is_done:
+            try:
+                _pack_part(manifest, work, bad, workers or os.cpu_count() or 1)
+            except KeyboardInterrupt:
+                raise StoppedError(f"{out}: stopped; the same command goes on with what is missing") from None
+    return merge_parts(out) if _is_last(out, part) else packing_of(out)
+
+
+def check_out(out: Path) -> None:
+    """Check that a folder can become a pack: nothing is ever written among files of others.
+
+    Raises:
+        UsageError: If it is a file, lies in no folder, or holds what `pack` did not begin.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder for the pack")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out}: there is no folder {out.parent}; make it, or name another")
+    if not out.is_dir() or is_pack(out) or any(out.glob("packing-*-of-*")):
+        return
+    foreign = min((path.name for path in out.iterdir()), default=None)
+    if foreign is not None:
+        raise UsageError(f"{out}: holds {foreign!r} and is no pack; name a new folder")
+
+
+def _finished(out: Path, work: PackWork) -> Packing:
+    manifest = read_pack_manifest(out)
+    if (manifest.fingerprint, manifest.settings) != (work.fingerprint, work.settings):
+        found = manifest.settings.in_words() if manifest.fingerprint == work.fingerprint else "other data"
+        raise UsageError(f"{out}: is a finished pack of {found}; name another folder")
+    log.info("%s: is finished already", out)
+    return merge_parts(out)
+
+
+def _is_last(out: Path, part: Part) -> bool:
+    works = find_works(out)
+    return len(works) == part.total and all(work.is_done for work in works)
+
+
+def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: int) -> None:
+    rows = work.part.rows(manifest.num_samples)
+    done = _sound_records(work)
+    if done:
+        log.info("%s: %d shards are whole, going on", work.out, len(done))
+    refused = [picture for record in done for picture in record.refused]
+    bad.check(refused, len(rows))
+    start = done[-1].stop if done else rows.start
+    bar = tqdm(total=len(rows), initial=start - rows.start, desc="packing", unit=" images", disable=None)
+    with bar:
+        packed = _packed(manifest, range(start, rows.stop), work.settings, workers)
+        shards = _Shards(work, done, start)
+        try:
+            for sample in packed:
+                if isinstance(sample, RefusedPicture):
+                    refused.append(sample)
+                    bad.check(refused, len(rows))
+                shards.add(sample)
+                bar.update()
+            shards.close(rows.stop)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            whole = len(shards.records)
+            raise SourceError(
+                f"{work.out}: cannot be written: {reason}; {whole:,} shards are whole, and the same command goes on"
+            ) from None
+        finally:
+            packed.close()
+            shards.discard()
+    kept = np.concatenate([np.zeros(0, dtype=np.int64), *(record.rows for record in shards.records)])
+    taken = manifest.take(kept)
+    write_store(work.labels, taken.labels.space, batches_of(taken.labels, taken.samples), description=work.description)
+
+
+def _sound_records(work: PackWork) -> list[ShardRecord]:
+    if not work.record_path(0).exists():
+        return []
+    log.info("%s: comparing the checksums of the shards that are there", work.out)
+    return work.records(is_checked=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PackedSample:
+    row: int
+    picture: PackedPicture
+    labels: bytes
+
+
+class _Shards:
+    """The shards of a part: each is closed when the next sample does not fit."""
+
+    def __init__(self, work: PackWork, records: list[ShardRecord], start: int) -> None:
+        self.records = records
+        self._work = work
+        self._first = start
+        self._writer: ShardWriter | None = None
+        self._refused: list[RefusedPicture] = []
+
+    def add(self, sample: "_PackedSample | RefusedPicture") -> None:
+        """Write a sample behind the others, or note that it was refused."""
+        if isinstance(sample, RefusedPicture):
+            self._refused.append(sample)
+            return
+        limit = self._work.settings.shard_bytes
+        if self._writer is not None and not self._writer.fits(sample.picture, sample.labels, limit):
+            self.close(sample.row)
+        if self._writer is None:
+            self._writer = ShardWriter(self._work.folder, first=self._first)
+        self._writer.append(sample.row, sample.picture, sample.labels)
+
+    def close(self, stop: int) -> None:
+        """Put the open shard in its place, then its record: a shard without a record is written again."""
+        if self._writer is None:
+            return
+        name = self._work.part.shard_name(len(self.records))
+        record = self._writer.finish(self._work.out, name, stop=stop, refused=self._refused)
+        record.save(self._work.record_path(len(self.records)))
+        self.records.append(record)
+        self._writer, self._first, self._refused = None, stop, []
+
+    def discard(self) -> None:
+        """Delete a shard that did not become whole."""
+        if self._writer is not None:
+            self._writer.discard()
+
+
+def _packed(
+    manifest: Manifest, rows: range, settings: PackSettings, workers: int
+) -> "Iterator[_PackedSample | RefusedPicture]":
+    """Yield the samples in order, each packed in one of several threads."""
+    waiting: deque[Future[list[_PackedSample | RefusedPicture]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for start in range(rows.start, rows.stop, _CHUNK):
+                some = range(start, min(start + _CHUNK, rows.stop))
+                waiting.append(pool.submit(_pack_rows, manifest, some, settings))
+                if len(waiting) >= workers * _AHEAD:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _pack_rows(manifest: Manifest, rows: range, settings: PackSettings) -> "list[_PackedSample | RefusedPicture]":
+    found: list[_PackedSample | RefusedPicture] = []
+    texts = label_texts(manifest, np.arange(rows.start, rows.stop))
+    for row, text in zip(rows, texts, strict=True):
+        try:
+            picture = pack_picture(manifest.pictures.read(row), settings)
+        except ImageError as error:
+            reference = manifest.samples["reference"][row].as_py()
+            found.append(RefusedPicture(row=row, reference=reference, reason=str(error)))
+            continue
+        found.append(_PackedSample(row=row, picture=picture, labels=text))
+    return found
