@@ -23,6 +23,7 @@ from manyhot.labels import LabelSets, LabelSource, LabelSpace
 from manyhot.labels.building import write_store
 from manyhot.labels.csr import Csr
 from manyhot.labels.storage import StoreBatch
+from manyhot.runs import merging
 from manyhot.runs.merging import merge_parts
 from manyhot.runs.packing import BadPictures, pack
 from manyhot.sources import SourceOptions, open_source, read_source
@@ -65,7 +66,7 @@ def flip(path: Path, place: int) -> None:
 
 def test_a_pack_without_a_size_holds_every_file_to_the_byte(data: Path, tmp_path: Path) -> None:
     done = pack(data, tmp_path / "pack", PackSettings(shard_bytes=20_000))
-    assert (done.num_samples, done.num_refused, done.is_finished) == (NUM_SAMPLES, 0, True)
+    assert (done.num_samples, done.num_refused, done.is_whole) == (NUM_SAMPLES, 0, True)
     assert done.num_shards > 2
     plain, packed = open_source(data), open_source(tmp_path / "pack")
     assert packed.fingerprint == plain.fingerprint
@@ -217,7 +218,7 @@ def test_parts_make_the_same_samples_as_the_whole(data: Path, tmp_path: Path) ->
     pack(data, tmp_path / "whole", SMALL)
     for number in (2, 1, 3):
         done = pack(data, tmp_path / "pack", SMALL, part=Part(number=number, total=3))
-        assert done.is_finished == (number == 3)
+        assert done.is_whole == (number == 3)
     whole, parts = PackedImages.open(tmp_path / "whole"), PackedImages.open(tmp_path / "pack")
     assert parts.keys == whole.keys
     assert [parts.read(row) for row in range(NUM_SAMPLES)] == [whole.read(row) for row in range(NUM_SAMPLES)]
@@ -239,6 +240,30 @@ def test_parts_that_were_copied_into_one_folder_are_merged_and_missing_ones_name
     shutil.copytree(tmp_path / "3", tmp_path / "other", dirs_exist_ok=True)
     with pytest.raises(UsageError, match="are parts of different packs"):
         merge_parts(tmp_path / "other")
+
+
+def test_an_unfinished_pack_is_no_data(data: Path, tmp_path: Path) -> None:
+    pack(data, tmp_path / "pack", SMALL, part=Part(number=1, total=2))
+    (error,) = read_source(tmp_path / "pack").errors
+    assert "is missing, so this is no pack, or not a finished one" in error.message
+
+
+def test_a_merge_that_was_killed_is_done_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack(data, tmp_path / "whole", SMALL)
+
+    def killed(*arguments: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "write_pack_manifest", killed)
+        with pytest.raises(SystemExit):
+            pack(data, tmp_path / "pack", SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(PackWork, "remove", killed)
+        with pytest.raises(SystemExit):
+            pack(data, tmp_path / "pack", SMALL)
+    pack(data, tmp_path / "pack", SMALL)
+    assert content_of(tmp_path / "pack") == content_of(tmp_path / "whole")
 
 
 def test_a_bad_picture_stops_the_packing_until_it_is_mended(data: Path, tmp_path: Path) -> None:

@@ -34,10 +34,8 @@ def run(arguments: list[str]) -> int:
     print(f"pack     {flags.out}")
     print(f"samples  {done.num_samples:,} in {done.num_shards:,} shards ({format_size(done.size_bytes)})")
     if done.num_refused:
-        print(
-            f"refused  {done.num_refused:,}: {flags.out / 'refused.csv' if done.is_finished else 'listed when merged'}"
-        )
-    if done.is_finished:
+        print(f"refused  {done.num_refused:,}: {flags.out / 'refused.csv' if done.is_whole else 'listed when merged'}")
+    if done.is_whole:
         print(f"\nnext     manyhot train {quote(str(flags.out))}")
     else:
         print(f"\nmissing  {', '.join(done.missing)}: pack them into the same folder, or copy them there and --merge")

@@ -1,7 +1,6 @@
 """The folder in which a part of a pack is being made: its settings, the records of its shards, and its labels."""
 
 import json
-import re
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,10 +12,9 @@ from manyhot.data.shards import ShardRecord
 from manyhot.errors import UsageError
 from manyhot.files import TEMPORARY_PREFIX, remove_files, write_json
 from manyhot.labels.store_files import FILE_NAMES, is_store
-from manyhot.sources.pack_files import LABELS, PackSettings
+from manyhot.sources.pack_files import LABELS, WORK, PackSettings
 
 SETTINGS_FILE = "settings.json"
-_NAME = re.compile(r"packing-(\d+)-of-(\d+)")
 _RECORD = "record-{:05d}.npz"
 _RECORD_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
@@ -63,7 +61,7 @@ class PackWork:
     @property
     def folder(self) -> Path:
         """The folder of this part."""
-        return self.out / f"packing-{self.part.number}-of-{self.part.total}"
+        return self.out / WORK / f"{self.part.number}-of-{self.part.total}"
 
     @property
     def labels(self) -> Path:
@@ -82,7 +80,7 @@ class PackWork:
         Raises:
             UsageError: If another process packs this part, or the folder is of other data or settings.
         """
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with lock_folder(self.folder, "another manyhot pack"):
             self._agree()
             for left in self.folder.glob(f"{TEMPORARY_PREFIX}*"):
@@ -130,6 +128,7 @@ class PackWork:
         remove_files(self.labels, FILE_NAMES)
         records = [path.name for path in self.folder.glob("record-*.npz")]
         remove_files(self.folder, [*records, SETTINGS_FILE, LOCK_FILE])
+        remove_files(self.out / WORK, [])
 
 
 def find_works(out: Path) -> list[PackWork]:
@@ -139,14 +138,14 @@ def find_works(out: Path) -> list[PackWork]:
     []
     """
     found: list[PackWork] = []
-    for folder in out.glob("packing-*-of-*") if out.is_dir() else ():
+    for folder in (out / WORK).iterdir() if (out / WORK).is_dir() else ():
         try:
             about = json.loads((folder / SETTINGS_FILE).read_bytes())
             settings, part = PackSettings(**about.pop("settings")), Part(**about.pop("part"))
             work = PackWork(out=out, part=part, settings=settings, **about)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # Killed before it had settings: it holds nothing yet.
+            # Killed before it had settings, or while it was tidied up: it holds nothing that counts.
             continue
-        if _NAME.fullmatch(folder.name) and work.folder == folder:
+        if work.folder == folder:
             found.append(work)
     return sorted(found, key=lambda work: (work.part.total, work.part.number))

@@ -10,16 +10,13 @@ from manyhot.data.decoding import BYTES_NAME, EncodedImage, open_image
 from manyhot.errors import ImageError
 from manyhot.sources.pack_files import PackSettings
 
-SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WebP": "webp"}
-"""The ending that a picture's content asks for: names of files do not count."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedPicture:
     """A picture as it is packed.
 
     Args:
-        suffix: Its ending, without a dot.
+        suffix: The ending that its content asks for, without a dot: names of files do not count.
         content: Its file.
     """
 
@@ -48,7 +45,8 @@ def pack_picture(content: bytes | memoryview, settings: PackSettings) -> PackedP
         size = _packed_size(*encoded.size, settings.short_side)
         if size == encoded.size:
             encoded.decode()
-            return PackedPicture(suffix=SUFFIXES[encoded.container.format], content=content)
+            kind = encoded.container.format
+            return PackedPicture(suffix="jpg" if kind == "JPEG" else kind.lower(), content=content)
         pixels = _resized(encoded, size)
     except ImageError as error:
         raise ImageError(str(error).removeprefix(f"{BYTES_NAME}: ")) from None

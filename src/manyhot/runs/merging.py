@@ -19,7 +19,7 @@ from manyhot.labels.npy import NpyWriter
 from manyhot.labels.storage import open_store
 from manyhot.labels.store_files import FileEntry
 from manyhot.sources import pack_files as files
-from manyhot.sources.pack_files import PackManifest, is_pack, read_pack_manifest, write_pack_manifest
+from manyhot.sources.pack_files import PackManifest, is_finished, read_pack_manifest, write_pack_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Packing:
     missing: tuple[str, ...]
 
     @property
-    def is_finished(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether the pack can be used."""
         return not self.missing
 
@@ -58,7 +58,7 @@ def packing_of(out: Path) -> Packing:
     Traceback (most recent call last):
     manyhot.errors.UsageError: nowhere: there is no pack, nor parts of one; check the path
     """
-    if is_pack(out):
+    if is_finished(out):
         manifest = read_pack_manifest(out)
         return Packing(
             folder=out,
@@ -92,7 +92,7 @@ def merge_parts(out: Path) -> Packing:
         SourceError: If a shard is missing, or nothing was packed.
     """
     works = find_works(out)
-    if is_pack(out):
+    if is_finished(out):
         # A merge that was killed while it tidied up.
         for work in works:
             work.remove()
@@ -102,7 +102,7 @@ def merge_parts(out: Path) -> Packing:
     if state.missing:
         raise UsageError(f"{out}: the parts {', '.join(state.missing)} are missing; pack them, or copy them here")
     with lock_folder(works[0].folder, "another manyhot pack"):
-        if not is_pack(out):
+        if not is_finished(out):
             _merge(out, works)
     for work in works:
         work.remove()
@@ -119,7 +119,7 @@ def _check_together(out: Path, works: list[PackWork]) -> None:
 
 def _merge(out: Path, works: list[PackWork]) -> None:
     records = [record for work in works for record in work.records(is_checked=False)]
-    if not records:
+    if not any(len(record.rows) for record in records):
         raise SourceError(f"{out}: none of the pictures could be decoded, so there is nothing to merge")
     for record in records:
         files.check_size(out / record.entry.name, record.entry.size_bytes)
@@ -131,7 +131,7 @@ def _merge(out: Path, works: list[PackWork]) -> None:
         out / files.LABELS,
         stores[0].labels.space,
         chain.from_iterable(store.blocks() for store in stores),
-        images=out,
+        # No image folder: its full path would make equal packs differ.
         description=works[0].description,
         overwrite=True,
     )

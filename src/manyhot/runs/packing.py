@@ -2,9 +2,6 @@
 
 import logging
 import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,24 +9,17 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from manyhot.data.label_texts import label_texts
+from manyhot.data.pack_samples import PackedSample, pack_samples
 from manyhot.data.pack_work import PackWork, Part, find_works
-from manyhot.data.packing import PackedPicture, pack_picture
 from manyhot.data.shards import RefusedPicture, ShardRecord, ShardWriter
-from manyhot.errors import ImageError, SourceError, StoppedError, UsageError
+from manyhot.errors import SourceError, StoppedError, UsageError
 from manyhot.labels.building import write_store
 from manyhot.labels.storage import batches_of
 from manyhot.runs.merging import Packing, merge_parts, packing_of
 from manyhot.sources import Manifest, SourceOptions, open_source
-from manyhot.sources.pack_files import PackSettings, is_pack, read_pack_manifest
+from manyhot.sources.pack_files import WORK, PackSettings, is_finished, read_pack_manifest
 
 log = logging.getLogger("manyhot")
-
-_CHUNK = 16
-"""Pictures a thread takes at a time: fewer make queueing show, more make threads wait for each other at the end."""
-
-_AHEAD = 4
-"""Chunks a thread that may be done before they are written: what they hold is bounded."""
 
 _DEFAULTS = SourceOptions()
 _WHOLE = Part()
@@ -108,7 +98,7 @@ def pack(
     work = PackWork(
         out=out, part=part, fingerprint=manifest.fingerprint, description=manifest.description, settings=settings
     )
-    if is_pack(out):
+    if is_finished(out):
         return _finished(out, work)
     if not part.rows(manifest.num_samples):
         raise UsageError(f"{manifest.num_samples:,} samples cannot be packed in {part.total:,} parts; make fewer")
@@ -132,7 +122,7 @@ def check_out(out: Path) -> None:
         raise UsageError(f"{out}: is a file; name a folder for the pack")
     if not out.parent.is_dir():
         raise UsageError(f"{out}: there is no folder {out.parent}; make it, or name another")
-    if not out.is_dir() or is_pack(out) or any(out.glob("packing-*-of-*")):
+    if not out.is_dir() or is_finished(out) or (out / WORK).is_dir():
         return
     foreign = min((path.name for path in out.iterdir()), default=None)
     if foreign is not None:
@@ -163,7 +153,7 @@ def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: in
     start = done[-1].stop if done else rows.start
     bar = tqdm(total=len(rows), initial=start - rows.start, desc="packing", unit=" images", disable=None)
     with bar:
-        packed = _packed(manifest, range(start, rows.stop), work.settings, workers)
+        packed = pack_samples(manifest, range(start, rows.stop), work.settings, workers)
         shards = _Shards(work, done, start)
         try:
             for sample in packed:
@@ -194,13 +184,6 @@ def _sound_records(work: PackWork) -> list[ShardRecord]:
     return work.records(is_checked=True)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _PackedSample:
-    row: int
-    picture: PackedPicture
-    labels: bytes
-
-
 class _Shards:
     """The shards of a part: each is closed when the next sample does not fit."""
 
@@ -211,7 +194,7 @@ class _Shards:
         self._writer: ShardWriter | None = None
         self._refused: list[RefusedPicture] = []
 
-    def add(self, sample: "_PackedSample | RefusedPicture") -> None:
+    def add(self, sample: PackedSample | RefusedPicture) -> None:
         """Write a sample behind the others, or note that it was refused."""
         if isinstance(sample, RefusedPicture):
             self._refused.append(sample)
@@ -225,10 +208,11 @@ class _Shards:
 
     def close(self, stop: int) -> None:
         """Put the open shard in its place, then its record: a shard without a record is written again."""
-        if self._writer is None:
+        if self._writer is None and not self._refused:
             return
+        writer = self._writer or ShardWriter(self._work.folder, first=self._first)
         name = self._work.part.shard_name(len(self.records))
-        record = self._writer.finish(self._work.out, name, stop=stop, refused=self._refused)
+        record = writer.finish(self._work.out, name, stop=stop, refused=self._refused)
         record.save(self._work.record_path(len(self.records)))
         self.records.append(record)
         self._writer, self._first, self._refused = None, stop, []
@@ -237,36 +221,3 @@ class _Shards:
         """Delete a shard that did not become whole."""
         if self._writer is not None:
             self._writer.discard()
-
-
-def _packed(
-    manifest: Manifest, rows: range, settings: PackSettings, workers: int
-) -> "Iterator[_PackedSample | RefusedPicture]":
-    """Yield the samples in order, each packed in one of several threads."""
-    waiting: deque[Future[list[_PackedSample | RefusedPicture]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for start in range(rows.start, rows.stop, _CHUNK):
-                some = range(start, min(start + _CHUNK, rows.stop))
-                waiting.append(pool.submit(_pack_rows, manifest, some, settings))
-                if len(waiting) >= workers * _AHEAD:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _pack_rows(manifest: Manifest, rows: range, settings: PackSettings) -> "list[_PackedSample | RefusedPicture]":
-    found: list[_PackedSample | RefusedPicture] = []
-    texts = label_texts(manifest, np.arange(rows.start, rows.stop))
-    for row, text in zip(rows, texts, strict=True):
-        try:
-            picture = pack_picture(manifest.pictures.read(row), settings)
-        except ImageError as error:
-            reference = manifest.samples["reference"][row].as_py()
-            found.append(RefusedPicture(row=row, reference=reference, reason=str(error)))
-            continue
-        found.append(_PackedSample(row=row, picture=picture, labels=text))
-    return found

@@ -3,7 +3,7 @@
 from manyhot.sources.features import Features
 from manyhot.sources.finding import Finding, FindingLog, Severity
 from manyhot.sources.formats import FORMATS
-from manyhot.sources.inputs import list_pictures
+from manyhot.sources.inputs import list_pictures, open_pictures
 from manyhot.sources.manifest import SPLITS, Manifest, Split
 from manyhot.sources.opening import Reading, open_source, read_source
 from manyhot.sources.options import SourceOptions
@@ -26,6 +26,7 @@ __all__ = [
     "SourceOptions",
     "Split",
     "list_pictures",
+    "open_pictures",
     "open_source",
     "read_embedded_picture",
     "read_source",

@@ -1,16 +1,36 @@
 """Pictures to predict: named one by one, by a folder, or by a table or list that needs no labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from manyhot.errors import SourceError
+from manyhot.sources.embedded_source import open_embedded
 from manyhot.sources.finding import FindingLog
 from manyhot.sources.listing import Reader
 from manyhot.sources.opening import IMAGE_FOLDER
+from manyhot.sources.picture_store import ChainedPictures, PictureFiles, PictureStore
 from manyhot.sources.scanning import scan_folder
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.table_files import TABLE_FILES
 from manyhot.sources.tables import find_reference_column, texts_of
 from manyhot.sources.text import read_text
+
+
+def open_pictures(paths: Sequence[Path]) -> PictureStore:
+    """Return the pictures that paths mean, one after the other: files as of `list_pictures`, and those that data embed.
+
+    Raises:
+        SourceError: As of `list_pictures`, or if a pack, a tar or a shard cannot be read.
+
+    >>> open_pictures([Path("nowhere.jpg")])
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: nowhere.jpg: there is no such file or folder; check the path
+    """
+    stores: list[PictureStore] = []
+    for path in paths:
+        embedded = open_embedded(path)
+        stores.append(PictureFiles.from_paths(list_pictures(path)) if embedded is None else embedded)
+    return stores[0] if len(stores) == 1 else ChainedPictures(stores)
 
 
 def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Path]:

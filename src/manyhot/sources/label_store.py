@@ -50,15 +50,16 @@ def read_label_store(path: Path, options: SourceOptions, findings: FindingLog) -
         if options.images is None:
             told = f"the pictures of the label store {path} are no longer there; put them back, or name their folder"
         findings.error("no-image-folder", f"{images}: {told} (images, --data.images FOLDER)")
-    has_pictures = images is not None and options.pictures
     try:
         return Manifest(
             root=images or path,
             samples=store.samples.select(SAMPLES_SCHEMA.names),
             labels=store.labels,
             description=_described(store, path),
-            has_pictures=has_pictures,
-            embedded=find_embedded(images, store.samples["reference"]) if has_pictures else None,
+            has_pictures=images is not None and options.pictures,
+            embedded=None
+            if images is None or not options.pictures
+            else find_embedded(images, store.samples["reference"]),
         )
     except SourceError as error:
         findings.error("damaged-store", f"{path / SAMPLES}: {error}")

@@ -19,6 +19,9 @@ REFUSED = "refused.csv"
 LABELS = "labels"
 """The folder of the label store that holds names, splits, groups and labels of the samples, in the pack's order."""
 
+WORK = "manyhot-packing"
+"""The folder that is there while a pack is being made, with a folder for each part."""
+
 INDEX_FILES = (OFFSETS, LENGTHS, SHARD_IDS, CHECKSUMS, REFUSED)
 
 
@@ -86,7 +89,7 @@ class PackManifest:
 
 
 def is_pack(folder: Path) -> bool:
-    """Return whether a folder is a finished pack, or what is left of one.
+    """Return whether a folder is a pack, finished or not, or what is left of one.
 
     >>> is_pack(Path("nowhere"))
     False
@@ -95,8 +98,17 @@ def is_pack(folder: Path) -> bool:
         data = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         # Its manifest is gone or damaged: the arrays beside it tell it from anything else.
-        return (folder / OFFSETS).is_file() and (folder / SHARD_IDS).is_file()
+        return (folder / WORK).is_dir() or ((folder / OFFSETS).is_file() and (folder / SHARD_IDS).is_file())
     return isinstance(data, dict) and data.get("format") == FORMAT
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a pack has its manifest, which is written last.
+
+    >>> is_finished(Path("nowhere"))
+    False
+    """
+    return (folder / MANIFEST).is_file()
 
 
 def write_pack_manifest(folder: Path, manifest: PackManifest) -> None:
@@ -174,8 +186,7 @@ def _manifest_of(data: Mapping[str, object]) -> PackManifest:
         labels_sha256=str(data["labels_sha256"]),
     )
     for shard in entries:
-        _count_of(shard.size_bytes), _count_of(shard.num_samples)
-        if not isinstance(shard.sha256, str) or Path(str(shard.name)).name != shard.name:
+        if _count_of(shard.size_bytes) < _count_of(shard.num_samples) or Path(shard.name).name != shard.name:
             raise ValueError(f"shard {shard.name!r}")
     if set(manifest.files) != set(INDEX_FILES):
         raise ValueError(f"files are {sorted(manifest.files)}")

@@ -154,10 +154,12 @@ def check_pack(path: Path, *, progress: Progress | None = None) -> tuple[Finding
         return ()
     findings = FindingLog()
     try:
-        pack = PackedImages.open(path)
-        for name, entry in pack.manifest.files.items():
+        manifest = read_pack_manifest(path)
+        for name, entry in manifest.files.items():
+            check_size(path / name, entry.size_bytes)
             check_sum(path / name, entry.sha256)
-        check_sum(pack.labels.folder / store_files.MANIFEST, pack.manifest.labels_sha256)
+        pack = PackedImages.open(path)
+        check_sum(pack.labels.folder / store_files.MANIFEST, manifest.labels_sha256)
     except StoreError as error:
         findings.error("damaged-pack", str(error))
         return findings.findings()

@@ -110,6 +110,49 @@ class PictureFiles:
         return PictureFiles(self._root, self._references.take(pa.array(rows)))
 
 
+class ChainedPictures:
+    """The pictures of several stores, one after the other.
+
+    >>> files = [PictureFiles.from_paths([Path("a.jpg"), Path("b.jpg")]), PictureFiles.from_paths([Path("c.jpg")])]
+    >>> chain = ChainedPictures(files)
+    >>> len(chain), chain.name_of(2), chain.take(np.array([2, 0])).name_of(1)
+    (3, 'c.jpg', 'a.jpg')
+    """
+
+    def __init__(self, stores: Sequence[PictureStore], rows: Integer[np.ndarray, " k"] | None = None) -> None:
+        self._stores = tuple(stores)
+        self._starts = np.cumsum([0, *map(len, stores)])
+        self._rows = np.arange(self._starts[-1]) if rows is None else rows
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._rows)
+
+    def read(self, row: int, /) -> bytes | memoryview:
+        """Return the file of one picture; an `ImageError` is that of its store."""
+        store, inner = self._place_of(row)
+        return store.read(inner)
+
+    def name_of(self, row: int, /) -> str:
+        """Return what the store of one picture calls it."""
+        store, inner = self._place_of(row)
+        return store.name_of(inner)
+
+    def size_of(self, row: int, /) -> int:
+        """Return the size of one picture in bytes, -1 where it cannot be had."""
+        store, inner = self._place_of(row)
+        return store.size_of(inner)
+
+    def take(self, rows: Integer[np.ndarray, " k"], /) -> "ChainedPictures":
+        """Return some of the pictures, in the order given."""
+        return ChainedPictures(self._stores, self._rows[rows])
+
+    def _place_of(self, row: int) -> tuple[PictureStore, int]:
+        whole = int(self._rows[row])
+        number = int(np.searchsorted(self._starts, whole, side="right")) - 1
+        return self._stores[number], whole - int(self._starts[number])
+
+
 def read_picture_file(path: Path) -> bytes:
     """Return the content of a file that ought to be a picture.
 

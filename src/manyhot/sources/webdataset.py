@@ -1,12 +1,10 @@
 """WebDataset: tar files in which the members `KEY.jpg` and `KEY.json` or `KEY.cls` are one sample."""
 
 import re
-import tarfile
-import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,23 +18,11 @@ from manyhot.sources.gathering import Gathering, declared_of
 from manyhot.sources.label_names import find_names, read_numbered_names
 from manyhot.sources.listing import Listing
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.scanning import PICTURE_SUFFIXES
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
 from manyhot.sources.tables import LABEL_COLUMNS
+from manyhot.sources.tar_index import read_tar
 from manyhot.sources.tar_pictures import TarPictures
-
-LABEL_MEMBERS = (".json", ".cls", ".txt")
-MAX_LABEL_BYTES = 1 << 24
-
-
-@dataclass(eq=False)
-class _Sample:
-    """The members of one key: the suffix and the place of its picture, and what its label members hold."""
-
-    picture: str | None = None
-    offset: int = 0
-    length: int = 0
-    labels: dict[str, bytes] = field(default_factory=dict[str, bytes])
+from manyhot.sources.tar_samples import LABEL_MEMBERS, TarSample
 
 
 def is_webdataset(path: Path) -> bool:
@@ -62,7 +48,7 @@ def read_webdataset(path: Path, options: SourceOptions, findings: FindingLog) ->
     shards = [path] if path.is_file() else _shards_in(path)
     places = _Places()
     for number, shard in enumerate(shards):
-        samples = _read_shard(shard, findings)
+        samples = read_tar(shard, findings)
         if samples is None:
             return None
         for key, sample in samples.items():
@@ -85,7 +71,7 @@ class _Places:
     lengths: "array[int]" = field(default_factory=lambda: array("q"))
     absent: list[int] = field(default_factory=list[int])
 
-    def add(self, shard: int, sample: _Sample) -> None:
+    def add(self, shard: int, sample: TarSample) -> None:
         """Note the picture of the next row."""
         if sample.picture is None:
             self.absent.append(len(self.offsets))
@@ -116,54 +102,8 @@ class _Places:
         )
 
 
-def _read_shard(path: Path, findings: FindingLog) -> dict[str, _Sample] | None:
-    samples: dict[str, _Sample] = {}
-    seen: set[str] = set()
-    try:
-        with tarfile.open(path, "r:*") as shard:
-            for member in shard:
-                name = PurePosixPath(member.name)
-                if not member.isfile() or name.name.startswith("."):
-                    continue
-                if member.name in seen:
-                    message = f"{path}: a member stands twice; write the file again without one"
-                    findings.error("duplicate-member", message, quote(member.name))
-                    continue
-                seen.add(member.name)
-                base, _, suffix = name.name.partition(".")
-                sample = samples.setdefault(str(name.with_name(base)), _Sample())
-                if f".{suffix.casefold()}" in PICTURE_SUFFIXES:
-                    if member.issparse():
-                        raise tarfile.ReadError(f"{member.name} is stored with holes, which cannot be read in place")
-                    sample.picture, sample.offset, sample.length = f".{suffix}", member.offset_data, member.size
-                elif f".{suffix.casefold()}" in LABEL_MEMBERS:
-                    sample.labels[f".{suffix.casefold()}"] = _content_of(member, shard)
-            _check_end(shard)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        findings.error("unreadable-file", f"{path}: no sound tar file ({error}); write it again")
-        return None
-    return samples
-
-
-def _check_end(shard: tarfile.TarFile) -> None:
-    """Raise where a file does not end as a tar file does: what follows a damaged header would be passed over."""
-    shard.fileobj.seek(shard.offset)
-    if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"cut off or damaged at byte {shard.offset:,}")
-
-
-def _content_of(member: tarfile.TarInfo, shard: tarfile.TarFile) -> bytes:
-    if member.size > MAX_LABEL_BYTES:
-        raise tarfile.ReadError(f"{member.name} is larger than {MAX_LABEL_BYTES:,} bytes, too large for labels")
-    content = shard.extractfile(member)
-    data = b"" if content is None else content.read()
-    if len(data) < member.size:
-        raise tarfile.ReadError(f"{member.name} is cut off")
-    return data
-
-
 def _add(
-    key: str, sample: _Sample, shard: Path, names: tuple[str, ...] | None, rows: Gathering, *, unlisted: Unlisted
+    key: str, sample: TarSample, shard: Path, names: tuple[str, ...] | None, rows: Gathering, *, unlisted: Unlisted
 ) -> None:
     row = rows.add(f"{key}{sample.picture or ''}", f"{shard.name}, key {quote(key)}")
     suffix = next((suffix for suffix in LABEL_MEMBERS if suffix in sample.labels), None)

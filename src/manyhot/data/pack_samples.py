@@ -1,0 +1,76 @@
+"""Samples packed in several threads, and handed on in their order."""
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from manyhot.data.label_texts import label_texts
+from manyhot.data.packing import PackedPicture, pack_picture
+from manyhot.data.shards import RefusedPicture
+from manyhot.errors import ImageError
+from manyhot.sources.manifest import Manifest
+from manyhot.sources.pack_files import PackSettings
+
+_CHUNK = 16
+"""Pictures that a thread takes at a time: fewer make queueing show, more make threads wait for each other at the end."""
+
+_AHEAD = 4
+"""Chunks for each thread that may be done before they are written: what they hold is bounded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedSample:
+    """A sample as it is packed.
+
+    Args:
+        row: Its row in the data.
+        picture: Its picture.
+        labels: Its labels, as JSON.
+    """
+
+    row: int
+    picture: PackedPicture
+    labels: bytes
+
+
+def pack_samples(
+    manifest: Manifest, rows: range, settings: PackSettings, workers: int
+) -> Generator[PackedSample | RefusedPicture, None, None]:
+    """Yield samples in order, each packed in one of several threads, and those whose picture cannot be decoded.
+
+    >>> from pathlib import Path
+    >>> from manyhot.labels import LabelSets
+    >>> absent = Manifest.from_lists(Path("no"), ["a.jpg"], LabelSets.from_names([["cat"]]))
+    >>> [sample.reason for sample in pack_samples(absent, range(1), PackSettings(), workers=1)]
+    ['does not exist']
+    """
+    waiting: deque[Future[list[PackedSample | RefusedPicture]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for start in range(rows.start, rows.stop, _CHUNK):
+                some = range(start, min(start + _CHUNK, rows.stop))
+                waiting.append(pool.submit(_pack_rows, manifest, some, settings))
+                if len(waiting) >= workers * _AHEAD:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _pack_rows(manifest: Manifest, rows: range, settings: PackSettings) -> list[PackedSample | RefusedPicture]:
+    found: list[PackedSample | RefusedPicture] = []
+    texts = label_texts(manifest, np.arange(rows.start, rows.stop))
+    for row, text in zip(rows, texts, strict=True):
+        try:
+            picture = pack_picture(manifest.pictures.read(row), settings)
+        except ImageError as error:
+            reference = manifest.samples["reference"][row].as_py()
+            found.append(RefusedPicture(row=row, reference=reference, reason=str(error)))
+            continue
+        found.append(PackedSample(row=row, picture=picture, labels=text))
+    return found
