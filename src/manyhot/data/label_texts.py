@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Integer
 
 from manyhot.sources.manifest import Manifest
 
 
-def label_texts(manifest: Manifest, rows: Integer[np.ndarray, " k"]) -> Iterator[bytes]:
-    """Yield the JSON of some samples, in the order given.
+def label_texts(manifest: Manifest, rows: range) -> Iterator[bytes]:
+    """Yield the JSON of some samples that follow each other.
 
     `labels` are the positives. Whichever list is shorter follows: `unknown`, where all other labels are negative, or
     `negative`, where all others are unknown. `reference`, `split` and `group` are there where the data have them.
@@ -18,13 +17,14 @@ def label_texts(manifest: Manifest, rows: Integer[np.ndarray, " k"]) -> Iterator
     >>> from pathlib import Path
     >>> from manyhot.labels import LabelSets
     >>> sets = LabelSets.from_names([["cat"], []])
-    >>> [text.decode() for text in label_texts(Manifest.from_lists(Path(), ["a.jpg", "b.jpg"], sets), np.array([1, 0]))]
-    ['{"reference": "b.jpg", "labels": []}', '{"reference": "a.jpg", "labels": ["cat"]}']
+    >>> [text.decode() for text in label_texts(Manifest.from_lists(Path(), ["a.jpg", "b.jpg"], sets), range(2))]
+    ['{"reference": "a.jpg", "labels": ["cat"]}', '{"reference": "b.jpg", "labels": []}']
     """
     names = manifest.labels.space.names
-    samples = manifest.samples.take(rows)
+    # A slice, where taking rows would put all chunks of millions of names together first.
+    samples = manifest.samples.slice(rows.start, len(rows))
     columns = [samples[name].to_pylist() for name in ("reference", "split", "group")]
-    sets = manifest.labels.take(rows)
+    sets = manifest.labels.take(np.arange(rows.start, rows.stop))
     known = None if sets.is_complete else sets.known_mask()
     for place, (reference, split, group) in enumerate(zip(*columns, strict=True)):
         positives = sets.positives.row(place)

@@ -5,8 +5,6 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
 from manyhot.data.label_texts import label_texts
 from manyhot.data.packing import PackedPicture, pack_picture
 from manyhot.data.shards import RefusedPicture
@@ -64,7 +62,7 @@ def pack_samples(
 
 def _pack_rows(manifest: Manifest, rows: range, settings: PackSettings) -> list[PackedSample | RefusedPicture]:
     found: list[PackedSample | RefusedPicture] = []
-    texts = label_texts(manifest, np.arange(rows.start, rows.stop))
+    texts = label_texts(manifest, rows)
     for row, text in zip(rows, texts, strict=True):
         try:
             picture = pack_picture(manifest.pictures.read(row), settings)
