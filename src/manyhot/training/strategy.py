@@ -24,8 +24,7 @@ class ShardedHeadStrategy(DDPStrategy):
         """Wrap the module, without what is sharded."""
         assert self.model is not None
         sharded = [name for name, parameter in self.model.named_parameters() if isinstance(parameter, DTensor)]
-        # torch has no public name for it.
-        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001 - torch has no public name for it # pyright: ignore[reportPrivateUsage]
         ignore(self.model, sharded)
         super().configure_ddp()
 
