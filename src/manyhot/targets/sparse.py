@@ -1,4 +1,4 @@
-"""A batch's labels on a device: sparse, with the three states of `LabelSets`."""
+"""The labels of a batch on a device: sparse, with the three states of `LabelSets`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from manyhot.errors import TargetError
 from manyhot.labels import Csr, LabelSets
+from manyhot.targets.mistakes import refuse_multi_hot, refuse_padding
+from manyhot.targets.row_lists import kept_offsets, lists_of, row_of_each
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +82,8 @@ class SparseTargets:
         >>> SparseTargets.from_lists([[2, 0], []], num_labels=3).label_ids
         tensor([0, 2], dtype=torch.int32)
         """
-        _refuse_multi_hot(rows, num_labels)
-        _refuse_padding(rows)
+        refuse_multi_hot(rows, num_labels)
+        refuse_padding(rows)
         csr = Csr.from_lists(rows)
         csr.check(num_labels, "targets")
         return SparseTargets(
@@ -111,9 +113,9 @@ class SparseTargets:
                 "dense targets may hold 1 (positive), 0 (negative), NaN (unknown) and confidences between 0 and 1 only; "
                 "these look like label ids or logits: for ids there is SparseTargets.from_lists"
             )
-        offsets, ids = _rows_of(matrix > 0)
+        offsets, ids = lists_of(matrix > 0)
         values = matrix[matrix > 0].float()
-        exceptions = _rows_of(unknown) if bool(unknown.any()) else None
+        exceptions = lists_of(unknown) if bool(unknown.any()) else None
         return SparseTargets(
             row_offsets=offsets,
             label_ids=ids,
@@ -164,7 +166,7 @@ class SparseTargets:
         taken = replace(
             self,
             num_labels=max(stop - start, 0),
-            row_offsets=_kept_offsets(self.row_ids(), kept, self.num_samples),
+            row_offsets=kept_offsets(self.row_ids(), kept, self.num_samples),
             label_ids=self.label_ids[kept] - start,
             values=None if self.values is None else self.values[kept],
             unlisted_known=None if self.unlisted_known is None else self.unlisted_known[:, start:stop],
@@ -172,10 +174,10 @@ class SparseTargets:
         if self.exception_ids is None or self.exception_offsets is None:
             return taken
         kept = (self.exception_ids >= start) & (self.exception_ids < stop)
-        rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+        rows = row_of_each(self.exception_offsets, self.exception_ids.shape[0])
         return replace(
             taken,
-            exception_offsets=_kept_offsets(rows, kept, self.num_samples),
+            exception_offsets=kept_offsets(rows, kept, self.num_samples),
             exception_ids=self.exception_ids[kept] - start,
         )
 
@@ -185,7 +187,7 @@ class SparseTargets:
         >>> SparseTargets.from_lists([[1, 0], [], [1]], num_labels=2).row_ids()
         tensor([0, 0, 2])
         """
-        return _row_ids(self.row_offsets, self.label_ids.shape[0])
+        return row_of_each(self.row_offsets, self.label_ids.shape[0])
 
     def to_multi_hot(self) -> Float[Tensor, "n l"]:
         """Return a dense float32 matrix: 1 positive (of any confidence), 0 negative, NaN unknown. Takes 4 bytes a cell.
@@ -211,7 +213,7 @@ class SparseTargets:
         else:
             known = self.unlisted_known[self.source_ids]
         if self.exception_ids is not None and self.exception_offsets is not None and self.exception_known is not None:
-            rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+            rows = row_of_each(self.exception_offsets, self.exception_ids.shape[0])
             sources = torch.zeros_like(rows) if self.source_ids is None else self.source_ids[rows]
             known[rows, self.exception_ids.long()] = self.exception_known[sources]
         known[self.row_ids(), self.label_ids.long()] = True
@@ -236,7 +238,7 @@ class SparseTargets:
         # No cell is in two lists: each changes the count by what it is and what it would be if it were not listed.
         known = known + (~self._unlisted_at(self.row_ids(), self.label_ids)).sum()
         if self.exception_ids is not None and self.exception_offsets is not None and self.exception_known is not None:
-            rows = _row_ids(self.exception_offsets, self.exception_ids.shape[0])
+            rows = row_of_each(self.exception_offsets, self.exception_ids.shape[0])
             sources = torch.zeros_like(rows) if self.source_ids is None else self.source_ids[rows]
             unlisted = self._unlisted_at(rows, self.exception_ids)
             known = known + self.exception_known[sources].sum() - unlisted.sum()
@@ -267,61 +269,3 @@ class SparseTargets:
             raise TargetError(
                 f"logits are on {logits.device}, targets on {self.device}; call targets.to(logits.device)"
             )
-
-
-DenseTargets = Float[Tensor, "n l"] | Int[Tensor, "n l"] | Bool[Tensor, "n l"]
-
-
-def as_targets(targets: SparseTargets | DenseTargets) -> SparseTargets:
-    """Return targets from what a loss was given: sparse ones as they are, a dense matrix by `SparseTargets.from_dense`.
-
-    Raises:
-        TargetError: If they are neither, or the matrix holds anything else than 1, 0, NaN and confidences.
-
-    >>> as_targets(torch.tensor([[0.0, 1.0]])).label_ids
-    tensor([1], dtype=torch.int32)
-    """
-    if isinstance(targets, SparseTargets):
-        return targets
-    # Lists of ids and arrays are what many have at hand.
-    if not isinstance(targets, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
-        raise TargetError(
-            f"targets are of type {type(targets).__name__}; give a dense tensor, or of lists of ids "
-            "SparseTargets.from_lists(rows, num_labels)"
-        )
-    return SparseTargets.from_dense(targets)
-
-
-def _refuse_multi_hot(rows: list[list[int]], num_labels: int) -> None:
-    # Three labels or more: a list of ids that holds each once cannot be all 0s and 1s.
-    looks_dense = num_labels > 2 and bool(rows) and all(len(row) == num_labels and set(row) <= {0, 1} for row in rows)
-    if looks_dense:
-        raise TargetError(
-            "these rows are multi-hot, 0s and 1s with one entry a label, where label ids are expected; "
-            "use SparseTargets.from_dense(torch.tensor(rows))"
-        )
-
-
-def _refuse_padding(rows: list[list[int]]) -> None:
-    padded = next((index for index, row in enumerate(rows) if -1 in row), None)
-    if padded is not None:
-        raise TargetError(
-            f"row {padded} holds -1, with which torch.nn.MultiLabelMarginLoss pads its ids; leave it out, rows may differ in length"
-        )
-
-
-def _row_ids(offsets: Int64[Tensor, " offsets"], size: int) -> Int64[Tensor, " p"]:
-    # output_size: without it the repeat would wait for the device to count. Slices: diff() takes three times as long.
-    return torch.repeat_interleave(offsets[1:] - offsets[:-1], output_size=size)
-
-
-def _kept_offsets(rows: Int64[Tensor, " k"], kept: Bool[Tensor, " k"], num_rows: int) -> Int64[Tensor, " offsets"]:
-    offsets = torch.zeros(num_rows + 1, dtype=torch.int64, device=rows.device)
-    offsets[1:] = torch.bincount(rows[kept], minlength=num_rows).cumsum(0)
-    return offsets
-
-
-def _rows_of(mask: Bool[Tensor, "n l"]) -> tuple[Int64[Tensor, " offsets"], Int32[Tensor, " p"]]:
-    offsets = torch.zeros(mask.shape[0] + 1, dtype=torch.int64, device=mask.device)
-    offsets[1:] = mask.sum(dim=1).cumsum(0)
-    return offsets, mask.nonzero()[:, 1].to(torch.int32)
