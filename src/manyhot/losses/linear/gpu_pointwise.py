@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from manyhot.losses.linear.chunks import BatchCells
@@ -42,14 +42,16 @@ class GpuPass:
         targets, device = cells.targets, cells.targets.device
         self._cells, self._powers = cells, _powers_of(rule.curve)
         labels, order = targets.label_ids.long().sort(stable=True)
-        self._labels: Int64[Tensor, " p"] = labels
-        self._rows = targets.row_ids()[order]
         # Chunks are equal but for the last one. From the device itself: a copy to it has no place in a CUDA graph.
         stops = torch.arange(len(cells.chunks) + 1, device=device) * cells.chunks[0].stop
-        self._bounds = torch.searchsorted(labels, stops.clamp(max=targets.num_labels))
+        bounds = torch.searchsorted(labels, stops.clamp(max=targets.num_labels))
+        # The positives by label: the row and label of each, and where those of a chunk start.
+        self._listed = (targets.row_ids()[order], labels, bounds)
         self._confidence = None if targets.values is None else targets.values.float()[order]
         self._taken = torch.empty(len(labels), dtype=torch.float32, device=device)
         self._bias = None if bias is None else bias.detach().float()
+        powers = self._powers
+        self._modes = {"HAS_BIAS": bias is not None, "FOCAL": powers.gamma_neg != 0, "SHIFTED": powers.clip != 0}
         each = torch.ones(targets.num_labels, device=device) if rule.label_weight is None else rule.label_weight.float()
         self._weights: Float32[Tensor, " l"] = each * self._powers.negative
         self._positive_weights = each * self._powers.positive * _pos_weight(rule.curve)
@@ -63,19 +65,26 @@ class GpuPass:
         """Write the gradient of the scaled loss over the logits of a chunk, which are without the bias."""
         from manyhot.losses.linear import triton_kernels
 
-        labels, powers = self._cells.chunks[index], self._powers
-        width, num_rows = labels.stop - labels.start, logits.shape[0]
-        bias = None if self._bias is None else self._bias[labels]
-        listed = (self._rows, self._labels, self._bounds)
-        positives = (len(self._of_positives),)
-        triton_kernels.take_out[positives](
-            logits, *listed, self._taken, index, labels.start, logits.stride(0), BLOCK=BLOCK
+        triton_kernels.take_out[(len(self._of_positives),)](
+            logits,
+            *self._listed,
+            self._taken,
+            index,
+            self._cells.chunks[index].start,
+            logits.stride(0),
+            BLOCK=BLOCK,
         )
-        unknown = self._cells.unknown(index)
-        modes = {"HAS_BIAS": bias is not None, "FOCAL": powers.gamma_neg != 0, "SHIFTED": powers.clip != 0}
+        self._run_negatives(index, logits)
+        self._put_back(index, logits)
+
+    def _run_negatives(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
+        from manyhot.losses.linear import triton_kernels
+
+        labels, num_rows = self._cells.chunks[index], logits.shape[0]
+        width, unknown = labels.stop - labels.start, self._cells.unknown(index)
         triton_kernels.negatives[(_parts(width, BLOCK), _parts(num_rows, ROWS))](
             logits,
-            logits if bias is None else bias,
+            logits if self._bias is None else self._bias[labels],
             self._weights[labels],
             logits if unknown is None else unknown.view(torch.uint8),
             self._losses,
@@ -83,18 +92,23 @@ class GpuPass:
             num_rows,
             width,
             logits.stride(0),
-            powers.gamma_neg,
-            powers.clip,
+            self._powers.gamma_neg,
+            self._powers.clip,
             HAS_UNKNOWN=unknown is not None,
             ROWS=ROWS,
             BLOCK=BLOCK,
-            **modes,
+            **self._modes,
         )
-        triton_kernels.put_back[positives](
+
+    def _put_back(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
+        from manyhot.losses.linear import triton_kernels
+
+        labels = self._cells.chunks[index]
+        triton_kernels.put_back[(len(self._of_positives),)](
             logits,
-            *listed,
+            *self._listed,
             self._taken,
-            logits if bias is None else bias,
+            logits if self._bias is None else self._bias[labels],
             self._positive_weights[labels],
             self._weights[labels],
             self._taken if self._confidence is None else self._confidence,
@@ -103,13 +117,13 @@ class GpuPass:
             index,
             labels.start,
             logits.stride(0),
-            powers.gamma_pos,
-            powers.gamma_neg,
-            powers.clip,
+            self._powers.gamma_pos,
+            self._powers.gamma_neg,
+            self._powers.clip,
             HAS_CONFIDENCE=self._confidence is not None,
-            FOCAL_POS=powers.gamma_pos != 0,
+            FOCAL_POS=self._powers.gamma_pos != 0,
             BLOCK=BLOCK,
-            **modes,
+            **self._modes,
         )
 
     def total(self) -> Float64[Tensor, ""]:
