@@ -84,7 +84,7 @@ def test_without_references_rows_are_matched_by_order(folder, caplog):
     [
         (["a.jpg", "b.jpg", "c.jpg"], ("ant", "bee", "cat"), "1 of 4 samples have no scores in scores.parquet; the first is 'd.jpg'"),
         (["a.jpg", "b.jpg", "b.jpg", "d.jpg"], ("ant", "bee", "cat"), "1 references stand twice; the first is 'b.jpg', in rows 2 and 3"),
-        (["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ("ant", "bee"), "do not cover the labels of truth.csv: 1 labels .* 'cat'"),
+        (["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ("ant", "bee"), "has no scores for 1 of the 3 labels of truth.csv; the first is 'cat'"),
     ],
 )  # fmt: skip
 def test_samples_or_labels_that_do_not_match_are_told(folder, references, names, message):
