@@ -135,18 +135,18 @@ def check_head(
             f"input has shape {tuple(input.shape)} and weight {tuple(weight.shape)}; "
             "(samples, features) and (labels, features) are expected"
         )
-    # The shape of the logits, without the logits.
-    targets.check_matches(input.detach()[:, :1].expand(-1, len(weight)))
+    if (len(input), len(weight), input.device) != (targets.num_samples, targets.num_labels, targets.device):
+        # The shape of the logits, without the logits.
+        targets.check_matches(input.detach()[:, :1].expand(-1, len(weight)))
     each = {"bias": bias, "label_weight": label_weight}
     for name, given in each.items():
         if given is not None and given.shape != (len(weight),):
             raise TargetError(
                 f"{name} has shape {tuple(given.shape)} for {len(weight):,} labels; give one number a label"
             )
-    if curves_of(curve).num_labels not in (None, len(weight)):
-        raise TargetError(
-            f"there are {curves_of(curve).num_labels:,} pos_weight for {len(weight):,} labels; give one a label"
-        )
+    own = curves_of(curve).num_labels
+    if own not in (None, len(weight)):
+        raise TargetError(f"there are {own:,} pos_weight for {len(weight):,} labels; give one a label")
 
 
 class _Gradients:

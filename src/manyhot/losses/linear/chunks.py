@@ -14,7 +14,7 @@ from torch import Tensor
 from manyhot.errors import UsageError
 from manyhot.targets import SparseTargets
 
-CHUNK_SIZE = 1_536
+CHUNK_SIZE = 1_024
 """Labels a chunk at most: its logits stay in the cache of a core, and its products are still large ones."""
 GPU_CHUNK_SIZE = 8_192
 """The same on a GPU, where every chunk costs a few launches."""
@@ -139,7 +139,7 @@ def cut_labels(num_labels: int, chunk_size: int | None = None) -> list[slice]:
         UsageError: If the size is not positive.
 
     >>> cut_labels(1_000), [chunk.stop for chunk in cut_labels(11_000)]
-    ([slice(0, 1000, None)], [1408, 2816, 4224, 5632, 7040, 8448, 9856, 11000])
+    ([slice(0, 1000, None)], [1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192, 9216, 10240, 11000])
     """
     if chunk_size is not None and chunk_size < 1:
         raise UsageError(f"chunk_size is {chunk_size}; a number of labels from 1 is expected")

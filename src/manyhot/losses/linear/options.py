@@ -11,7 +11,7 @@ class LinearOptions:
     """How head and loss are computed; what they are does not change.
 
     Args:
-        chunk_size: Labels a chunk at most; None leaves it to manyhot: about 1,500, in one chunk where there are no more.
+        chunk_size: Labels a chunk at most; None leaves it to manyhot: 1,024, in one chunk where there are no more.
         buffer: Where the weight's gradient is written, step after step; None takes fresh memory each time, whose pages cost
             more than the gradient itself at 90 MB. Set gradients to None before the forward pass, or there will be two.
         matmul: Which library multiplies in float32 on the CPU: the faster by a probe, or one by name. Their last digits

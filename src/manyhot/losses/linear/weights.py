@@ -18,7 +18,6 @@ from jaxtyping import BFloat16, Float, Float32, Int16, Int64
 from torch import Tensor, nn
 
 from manyhot.errors import UsageError, did_you_mean
-from manyhot.losses.linear.threads import over_rows
 
 WeightFormat = Literal["float32", "split", "bfloat16"]
 
@@ -120,12 +119,8 @@ class SplitWeights(HeadWeights):
         from manyhot.losses.linear.update_kernels import descend_split
 
         high, low = self.high[labels].view(torch.int16).numpy(), self.low[labels].numpy()
-        (numbers, widen), lengths = _bits(gradient), steps.numpy()
-
-        def work(rows: slice) -> None:
-            descend_split(high[rows], low[rows], numbers[rows], lengths[rows], widen)
-
-        over_rows(work, *high.shape)
+        numbers, widen = _bits(gradient)
+        descend_split(high, low, numbers, steps.numpy(), widen)
 
 
 class BFloat16Weights(HeadWeights):
@@ -164,12 +159,8 @@ class BFloat16Weights(HeadWeights):
         from manyhot.losses.linear.update_kernels import descend_rounded, key_of
 
         value, key = self.value[labels].view(torch.int16).numpy(), np.uint32(key_of(int(self.seed), int(step)))
-        (numbers, widen), lengths = _bits(gradient), steps.numpy()
-
-        def work(rows: slice) -> None:
-            descend_rounded(value[rows], numbers[rows], lengths[rows], widen, key, labels.start + rows.start)
-
-        over_rows(work, *value.shape)
+        numbers, widen = _bits(gradient)
+        descend_rounded(value, numbers, steps.numpy(), widen, key, labels.start)
 
 
 def make_weights(form: WeightFormat, num_labels: int, num_features: int, *, seed: int = 0) -> HeadWeights:
