@@ -2,50 +2,39 @@
 
 import numpy as np
 import pytest
+import torch
 
-from manyhot.data.order import Ranks, batch_offsets, epoch_order, sample_generator
+from manyhot.data.order import Ranks, batch_key, batch_offsets, order_keys, sample_generator
 from manyhot.errors import TrainingError, UsageError
 
 
-@pytest.mark.parametrize("num_samples", [0, 1, 2, 17, 1000])
-def test_an_order_holds_every_sample_once(num_samples: int) -> None:
-    order = epoch_order(num_samples, seed=3, epoch=5)
-    assert order.dtype == np.int64
-    np.testing.assert_array_equal(np.sort(order), np.arange(num_samples))
-
-
-def test_an_order_depends_on_seed_and_epoch_alone() -> None:
-    np.random.seed(1)  # noqa: NPY002 (the global state must not matter)
-    first = epoch_order(100, seed=3, epoch=5)
-    np.random.seed(2)  # noqa: NPY002
-    np.testing.assert_array_equal(first, epoch_order(100, seed=3, epoch=5))
-    assert (first != epoch_order(100, seed=3, epoch=6)).any()
-    assert (first != epoch_order(100, seed=4, epoch=5)).any()
-
-
-def test_the_order_of_old_runs_stays() -> None:
-    # A run that resumes with a newer version must go on in the order that it began with.
-    assert epoch_order(8, seed=7, epoch=2).tolist() == [4, 0, 7, 6, 5, 3, 1, 2]
+def test_the_augmentation_of_old_runs_stays() -> None:
+    # A run that resumes with a newer version must go on with the numbers that it began with.
     draws = sample_generator(seed=7, epoch=2, row=5).random(2).tolist()
     assert draws == pytest.approx([0.8563856844682307, 0.8173825625393666], abs=1e-12)
 
 
-def test_every_sample_reaches_every_position_equally_often() -> None:
-    counts = np.zeros((10, 10))
-    for epoch in range(2000):
-        counts[np.arange(10), epoch_order(10, seed=0, epoch=epoch)] += 1
-    # Chi-square with 81 degrees of freedom: above 140 in one of 20,000 draws.
-    assert ((counts - 200) ** 2 / 200).sum() < 140
-
-
 def test_streams_of_samples_epochs_seeds_and_orders_differ() -> None:
-    keys = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 2**40)]
-    draws = {sample_generator(seed=seed, epoch=epoch, row=row).integers(2**62) for seed, epoch, row in keys}
-    assert len(draws) == len(keys)
+    keys = [
+        (0, 0, 0, 0),
+        (0, 0, 1, 0),
+        (0, 1, 0, 0),
+        (1, 0, 0, 0),
+        (0, 0, 2**40, 0),
+        (0, 0, 0, 1),
+        (2**64 - 1, 0, 0, 0),
+    ]
+    draws = {
+        sample_generator(seed=seed, epoch=epoch, row=row, repeat=repeat).integers(2**62)
+        for seed, epoch, row, repeat in keys
+    }
+    draws |= {order_keys(1, seed=0, epoch=0)[0] >> 2, batch_key(seed=0, epoch=0, position=0) >> 1}
+    assert len(draws) == len(keys) + 2
 
 
-def test_the_largest_seed_works() -> None:
-    assert len(epoch_order(3, seed=2**64 - 1, epoch=0)) == 3
+def test_keys_of_batches_fit_torch() -> None:
+    for position in range(200):
+        torch.manual_seed(batch_key(seed=2**64 - 1, epoch=3, position=position))
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])

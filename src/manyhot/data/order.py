@@ -1,45 +1,64 @@
-"""Which samples come when, as pure functions: of the seed and the epoch, and of how many processes share a batch.
+"""How an epoch is cut into batches and shared among processes, and what random numbers each sample gets.
 
-Nothing here is remembered between calls, so that the whole state of a loader is (seed, epoch, samples consumed), however
-many workers and processes take part.
+Pure functions: nothing is remembered between calls, so that the whole state of a loader is (seed, epoch, samples
+consumed), however many workers and processes take part. Which samples come when is said in `sampling`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch.distributed
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt64
 
 from manyhot.errors import TrainingError, UsageError
 
-_ORDER_STREAM = 1
-_SAMPLE_STREAM = 0
+_SAMPLE_STREAM, _ORDER_STREAM, _BATCH_STREAM = range(3)
 
 
-def epoch_order(num_samples: int, *, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    """Return the order of an epoch: a permutation of the samples that depends on nothing but seed and epoch.
-
-    Takes 16 bytes a sample.
-
-    >>> epoch_order(5, seed=0, epoch=0)
-    array([1, 2, 3, 0, 4])
-    """
-    # Raw bits and a sort, not Generator.permutation: NumPy may change the latter from one version to the next.
-    return np.argsort(_bits(seed, epoch, _ORDER_STREAM, 0).random_raw(num_samples), kind="stable")
-
-
-def sample_generator(*, seed: int, epoch: int, row: int) -> np.random.Generator:
+def sample_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
     """Return the generator that augments one sample in one epoch: the same in every worker and after every resume.
+
+    Args:
+        seed: The run's seed.
+        epoch: The epoch.
+        row: The sample.
+        repeat: How often it has come before in the epoch.
 
     >>> sample_generator(seed=0, epoch=3, row=12).integers(1000)
     np.int64(376)
     """
-    return np.random.Generator(_bits(seed, epoch, _SAMPLE_STREAM, row))
+    return np.random.Generator(_bits(seed, epoch, repeat, _SAMPLE_STREAM, row))
 
 
-def _bits(seed: int, epoch: int, stream: int, row: int) -> np.random.Philox:
+def order_keys(count: int, *, seed: int, epoch: int, part: int = 0) -> UInt64[np.ndarray, " count"]:
+    """Return random numbers that decide the order of an epoch.
+
+    Args:
+        count: How many.
+        seed: The run's seed.
+        epoch: The epoch.
+        part: Which of several independent parts of the order they are for.
+
+    >>> order_keys(1, seed=0, epoch=0)
+    array([11873002094180986743], dtype=uint64)
+    """
+    # Raw bits: NumPy may change what its distributions make of them from one version to the next.
+    return _bits(seed, epoch, 0, _ORDER_STREAM, part).random_raw(count)
+
+
+def batch_key(*, seed: int, epoch: int, position: int) -> int:
+    """Return the seed, of 63 bits, of what is drawn for a batch as a whole; it starts at a position of an epoch.
+
+    >>> batch_key(seed=0, epoch=0, position=0)
+    8920709056429771266
+    """
+    # torch takes seeds of 64 bits with a sign.
+    return int(_bits(seed, epoch, 0, _BATCH_STREAM, position).random_raw()) >> 1
+
+
+def _bits(seed: int, epoch: int, repeat: int, stream: int, row: int) -> np.random.Philox:
     # A counter of its own for each stream and row: what two of them draw cannot overlap. Draws move the first word.
-    key, counter = np.array([seed, epoch], dtype=np.uint64), np.array([0, 0, stream, row], dtype=np.uint64)
+    key, counter = np.array([seed, epoch], dtype=np.uint64), np.array([0, repeat, stream, row], dtype=np.uint64)
     return np.random.Philox(key=key, counter=counter)
 
 
