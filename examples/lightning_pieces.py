@@ -8,6 +8,7 @@ from lightning.pytorch import Trainer
 
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
+from manyhot.data.sampling import Shuffled
 from manyhot.labels import count_cells, log_odds
 from manyhot.losses import BCEWithLogitsLoss
 from manyhot.models.build import build_model
@@ -35,12 +36,10 @@ if __name__ == "__main__":
         TrainingTransform(SIZE, flip=False),
         batch_size=32,
         seed=0,
-        shuffle=True,
+        order=Shuffled(len(train_rows), seed=0),
         num_workers=0,
     )
-    val = ImageLoader(
-        manifest, val_rows, EvaluationTransform(SIZE), batch_size=64, seed=0, shuffle=False, num_workers=0
-    )
+    val = ImageLoader(manifest, val_rows, EvaluationTransform(SIZE), batch_size=64, seed=0, num_workers=0)
 
     model = build_model(
         ModelSpec(

@@ -1,10 +1,6 @@
 """Batches depend on seed, epoch and position: not on workers, ranks, or how often training was stopped."""
 
-import io
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from manyhot.data.augmentation import EvaluationTransform, ImageTransform, TrainingTransform
+from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.decoding import decode_image
-from manyhot.data.loading import Batch, ImageLoader, PictureLoader
+from manyhot.data.loading import Batch, ImageLoader
 from manyhot.data.order import Ranks
-from manyhot.data.samples import ImageSamples, Request
+from manyhot.data.samples import Request, SampleReader
+from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
+from manyhot.data.threads import BATCHES_AHEAD
 from manyhot.errors import ImageError, LabelError, TrainingError, UsageError
 from manyhot.labels import LabelSets
-from manyhot.sources import list_pictures
 from manyhot.sources.manifest import Manifest
 
 NUM_SAMPLES = 23
@@ -46,9 +43,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def loader_of(manifest: Manifest, rows: Sequence[int] | None = None, **changes: object) -> ImageLoader:
-    options: dict[str, object] = {"batch_size": 5, "seed": 3, "shuffle": True, "num_workers": 0, **changes}
+    options: dict[str, object] = {"batch_size": 5, "seed": 3, "num_workers": 0, **changes}
     transform = options.pop("transform", TrainingTransform(SIZE))
-    return ImageLoader(manifest, range(NUM_SAMPLES) if rows is None else rows, transform, **options)
+    rows = options.pop("rows", rows)
+    rows = range(NUM_SAMPLES) if rows is None else rows
+    order = Shuffled(len(rows), seed=int(str(options["seed"])) % 2**64) if options.pop("shuffle", True) else None
+    return ImageLoader(manifest, rows, transform, order=options.pop("order", order), **options)
 
 
 def assert_same(ours: Iterable[Batch], theirs: Iterable[Batch]) -> None:
@@ -113,11 +113,50 @@ def test_augmentation_of_a_sample_depends_on_seed_epoch_and_row_alone(manifest: 
         assert torch.equal(batch.images[0], shuffled[int(batch.rows[0])])
 
 
+@pytest.mark.parametrize("worker_kind", ["threads", "processes"])
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
-def test_workers_change_nothing(manifest: Manifest, num_workers: int) -> None:
-    alone, shared = loader_of(manifest), loader_of(manifest, num_workers=num_workers)
+def test_workers_change_nothing(manifest: Manifest, num_workers: int, worker_kind: str) -> None:
+    alone, shared = loader_of(manifest), loader_of(manifest, num_workers=num_workers, worker_kind=worker_kind)
     for _ in range(2):
         assert_same(alone, shared)
+
+
+@pytest.mark.parametrize("worker_kind", ["threads", "processes"])
+def test_samples_that_come_several_times_an_epoch_are_augmented_each_time_anew(
+    manifest: Manifest, worker_kind: str
+) -> None:
+    order = Repeated(np.array([3.0] + [0.0] * 21 + [2.0]), seed=3)
+    loader = loader_of(manifest, order=order, num_workers=2, worker_kind=worker_kind)
+    assert loader.num_samples == 5
+    (batch,) = list(loader)
+    assert sorted(batch.rows.tolist()) == [0, 0, 0, 22, 22]
+    pictures = {picture.numpy().tobytes() for picture in batch.images}
+    assert len(pictures) == 5
+
+
+def test_an_order_of_another_number_of_samples_is_refused(manifest: Manifest) -> None:
+    with pytest.raises(UsageError, match="the order is of 7 samples, and there are 23"):
+        loader_of(manifest, order=Shuffled(7, seed=0))
+
+
+def test_batches_have_keys_of_their_own(manifest: Manifest) -> None:
+    loader = loader_of(manifest)
+    keys = [batch.key for _ in range(2) for batch in loader]
+    assert len(set(keys)) == len(keys)
+    assert keys == [batch.key for again in [loader_of(manifest)] for _ in range(2) for batch in again]
+
+
+def test_batches_that_are_kept_stay_as_they_are(manifest: Manifest) -> None:
+    loader = loader_of(manifest, num_workers=2)
+    kept = [(batch, batch.images.clone()) for _ in range(4) for batch in loader]
+    assert all(torch.equal(batch.images, images) for batch, images in kept)
+
+
+def test_memory_of_batches_that_are_gone_is_used_again(manifest: Manifest) -> None:
+    loader = loader_of(manifest, num_workers=2)
+    places = {batch.images.data_ptr() for _ in range(6) for batch in loader}
+    # As many as are on their way, in use and just given back; 30 batches were loaded.
+    assert len(places) <= BATCHES_AHEAD + 3
 
 
 def test_workers_start_after_other_threads_have_run(manifest: Manifest) -> None:
@@ -130,7 +169,7 @@ def test_workers_start_after_other_threads_have_run(manifest: Manifest) -> None:
         big = EvaluationTransform(700)
         assert_same(
             loader_of(manifest, transform=big, shuffle=False),
-            loader_of(manifest, transform=big, shuffle=False, num_workers=2),
+            loader_of(manifest, transform=big, shuffle=False, num_workers=2, worker_kind="processes"),
         )
     finally:
         cv2.setNumThreads(before)
@@ -142,17 +181,19 @@ def test_loading_leaves_the_main_generators_alone(manifest: Manifest) -> None:
     torch.manual_seed(5)
     list(loader_of(manifest))
     list(loader_of(manifest, num_workers=1))
+    list(loader_of(manifest, num_workers=1, worker_kind="processes"))
     assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3, 5, 6, 9])
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_resumed_loader_goes_on_exactly(manifest: Manifest, taken: int, num_workers: int) -> None:
-    whole = loader_of(manifest)
+@pytest.mark.parametrize("order", [Shuffled(NUM_SAMPLES, seed=3), Repeated(np.linspace(0.1, 2, NUM_SAMPLES), seed=3)])
+def test_a_resumed_loader_goes_on_exactly(manifest: Manifest, taken: int, num_workers: int, order: Order) -> None:
+    whole = loader_of(manifest, order=order)
     batches = [batch for _ in range(3) for batch in whole]
     per_epoch = len(whole)
 
-    stopped = loader_of(manifest, num_workers=num_workers)
+    stopped = loader_of(manifest, num_workers=num_workers, order=order)
     seen: list[Batch] = []
     while len(seen) < taken:
         for batch in stopped:
@@ -161,7 +202,7 @@ def test_a_resumed_loader_goes_on_exactly(manifest: Manifest, taken: int, num_wo
                 break
     state = pickle.loads(pickle.dumps(stopped.state_dict()))
 
-    resumed = loader_of(manifest, num_workers=2 - num_workers)
+    resumed = loader_of(manifest, num_workers=2 - num_workers, order=order)
     resumed.load_state_dict(state)
     rest = list(resumed)
     while len(seen) + len(rest) < 3 * per_epoch:
@@ -206,7 +247,19 @@ def test_an_epoch_can_be_chosen(manifest: Manifest) -> None:
     assert_same(epochs[2], other)
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"batch_size": 4}, {"rows": range(22)}, {"rows": [*range(22), 0]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"batch_size": 4},
+        {"rows": range(22)},
+        {"rows": [*range(22), 0]},
+        {"order": Shuffled(NUM_SAMPLES, seed=4)},
+        {"order": Windowed(NUM_SAMPLES, seed=3)},
+        {"order": Repeated(np.ones(NUM_SAMPLES), seed=3)},
+        {"shuffle": False},
+    ],
+)
 def test_the_state_of_another_loader_is_refused(manifest: Manifest, change: dict[str, object]) -> None:
     state = loader_of(manifest, **change).state_dict()
     with pytest.raises(TrainingError, match="the saved position is of"):
@@ -284,12 +337,15 @@ def test_no_rows_make_no_batches(manifest: Manifest) -> None:
     assert list(loader) == []
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_picture_that_cannot_be_read_stops_training_by_name(tmp_path: Path, num_workers: int) -> None:
+@pytest.mark.parametrize(("num_workers", "worker_kind"), [(0, "threads"), (2, "threads"), (2, "processes")])
+def test_a_picture_that_cannot_be_read_stops_training_by_name(
+    tmp_path: Path, num_workers: int, worker_kind: str
+) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
     (tmp_path / "bad.jpg").write_bytes((tmp_path / "good.png").read_bytes()[:40])
     data = Manifest.from_lists(tmp_path, ["good.png", "bad.jpg"], LabelSets.from_names([["cat"], []]))
-    loader = loader_of(data, [0, 0, 1], shuffle=False, batch_size=2, num_workers=num_workers)
+    options = {"batch_size": 2, "num_workers": num_workers, "worker_kind": worker_kind}
+    loader = loader_of(data, [0, 0, 1], shuffle=False, **options)
     with pytest.raises(ImageError, match=r"bad\.jpg: is cut off") as caught:
         list(loader)
     assert "\n" not in str(caught.value)
@@ -313,61 +369,17 @@ def test_a_transform_that_gives_several_sizes_is_refused(manifest: Manifest) -> 
         def __call__(self, image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
             return image
 
-    with pytest.raises(UsageError, match="must make all the same size"):
+    with pytest.raises(UsageError, match="all must be the same"):
         list(loader_of(manifest, transform=Unchanged()))
 
 
-class PidTransform:
-    """Paints the number of the process that decoded, and how many threads OpenCV and torch may use there."""
-
-    def __call__(self, image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        painted = np.zeros((2, 2, 3), dtype=np.uint8)
-        painted[0] = np.array([os.getpid()], dtype="<u4").view(np.uint8).reshape(1, 4)[:, :3]
-        painted[1] = cv2.getNumThreads(), torch.get_num_threads(), 0
-        return painted
-
-
-def test_workers_have_one_thread_and_leave_signals_to_the_main_process(manifest: Manifest) -> None:
-    transform: ImageTransform = PidTransform()
-    loader = loader_of(manifest, transform=transform, num_workers=1)
-    batches = iter(loader)
-    picture = next(batches).images[0].numpy()
-    assert picture[:2, 1, 0].tolist() == [1, 1]
-    worker = str(int.from_bytes(bytes(picture[:, 0, 0].tolist()), "little"))
-    for stop in ("-TERM", "-INT"):
-        subprocess.run(["kill", stop, worker], check=True)
-    assert len(list(batches)) == len(loader) - 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "ending", ["", "next(iter(loader))", "raise SystemExit", "os.kill(os.getpid(), signal.SIGTERM)"]
-)
-def test_workers_end_with_the_main_process(manifest: Manifest, ending: str) -> None:
-    script = f"""if True:
-    import os, signal, sys
-    from pathlib import Path
-    from manyhot.data.augmentation import EvaluationTransform
-    from manyhot.data.loading import PictureLoader
-    paths = [Path({str(manifest.path_of(0))!r})] * 40
-    loader = PictureLoader(paths, EvaluationTransform(8), batch_size=2, num_workers=2)
-    print(len(list(loader)), flush=True)
-    {ending}
-    """
-    # The pipe closes once the last process that holds it is gone: the workers, too.
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
-    assert run.stdout == b"20\n"
-    assert run.stderr == b""
-
-
 def test_labels_do_not_travel_to_workers(manifest: Manifest) -> None:
-    many = LabelSets.from_lists([list(range(3))] * NUM_SAMPLES, manifest.labels.space)
-    big = Manifest(root=manifest.root, samples=manifest.samples, labels=many)
-    samples = ImageSamples(big.pictures, EvaluationTransform(SIZE), seed=0)
-    sent = pickle.dumps(samples)
+    reader = SampleReader(manifest.pictures, EvaluationTransform(SIZE), seed=0)
+    sent = pickle.dumps(reader)
     assert b"LabelSets" not in sent
     request = Request(epoch=0, rows=np.array([3, 1]))
-    assert torch.equal(pickle.loads(sent)[request].images, samples[request].images)
+    for place in range(2):
+        np.testing.assert_array_equal(pickle.loads(sent).load(request, place), reader.load(request, place))
 
 
 def test_a_batch_moves_with_its_labels(manifest: Manifest) -> None:
@@ -376,47 +388,3 @@ def test_a_batch_moves_with_its_labels(manifest: Manifest) -> None:
     assert moved.images.device.type == "meta"
     assert moved.targets.device.type == "meta"
     assert moved.rows.device.type == "cpu"
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_pictures_for_prediction_are_reported_by_path_and_stop_no_other(tmp_path: Path, num_workers: int) -> None:
-    stream = io.BytesIO()
-    Image.new("RGB", (9, 7), (1, 2, 3)).save(stream, "PNG")
-    paths = []
-    for index in range(7):
-        path = tmp_path / f"{index} ü.png"
-        path.write_bytes(stream.getvalue() if index not in (1, 4, 5) else b"<html>")
-        paths.append(path)
-    paths[4] = tmp_path / "absent.png"
-    loader = PictureLoader(paths, EvaluationTransform(8), batch_size=2, num_workers=num_workers)
-    for _ in range(2):
-        batches = list(loader)
-        assert [batch.rows.tolist() for batch in batches] == [[0], [2, 3], [6]]
-        failures = [failure for batch in batches for failure in batch.failures]
-        assert [row for row, _ in failures] == [1, 4, 5]
-        assert failures[0][1].startswith("is an HTML page")
-        assert failures[1][1] == "does not exist"
-        assert all((batch.images == torch.tensor([1, 2, 3]).view(3, 1, 1)).all() for batch in batches)
-
-
-def test_a_batch_in_which_no_picture_could_be_read_is_empty() -> None:
-    (batch,) = PictureLoader([Path("absent.png")], EvaluationTransform(8), batch_size=2, num_workers=0)
-    assert batch.images.shape[:2] == (0, 3)
-    assert batch.rows.tolist() == []
-
-
-def test_pictures_of_other_formats_in_a_folder_are_read_and_what_only_looks_like_one_stops_no_other(
-    tmp_path: Path,
-) -> None:
-    picture = np.full((9, 9, 3), 200, dtype=np.uint8)
-    for name in ("a.bmp", "b.png", "c.tiff"):
-        assert cv2.imwrite(str(tmp_path / name), picture)
-    Image.fromarray(picture).save(tmp_path / "d.gif")
-    (tmp_path / "e.gif").write_bytes(b"%PDF-1.7")
-    paths = list_pictures(tmp_path)
-    (batch,) = PictureLoader(paths, EvaluationTransform(8), batch_size=5, num_workers=0)
-    assert [paths[row].name for row in batch.rows] == ["a.bmp", "b.png", "c.tiff", "d.gif"]
-    assert (batch.images == batch.images[1]).all()
-    assert {paths[row].name: reason for row, reason in batch.failures} == {
-        "e.gif": "is PDF; only JPEG, PNG, WebP, GIF, BMP and TIFF are read: convert it"
-    }

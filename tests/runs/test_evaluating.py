@@ -34,7 +34,7 @@ class Trained:
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    monkeypatch.setattr("manyhot.runs.assembly.default_workers", lambda: 0)
+    monkeypatch.setattr("manyhot.runs.loaders.default_workers", lambda: 0)
     data, run = tmp_path / "data", tmp_path / "run"
     (data / "images").mkdir(parents=True)
     run.mkdir()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.loading import ImageLoader
+from manyhot.data.sampling import Shuffled
 from manyhot.errors import StoppedError
 from manyhot.labels import LabelSets, LabelSpace
 from manyhot.losses import BCEWithLogitsLoss
@@ -63,10 +64,10 @@ def train(manifest: Manifest, folder: Path, *, stop: bool = False) -> Classifier
     preprocessing = Preprocessing(image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
     model = build_model(ModelSpec(encoder="test_resnet", num_labels=2, preprocessing=preprocessing))
     options = {"batch_size": 4, "seed": 3, "num_workers": 0}
-    rows = np.arange(NUM_TRAIN + NUM_VAL)
+    rows, order = np.arange(NUM_TRAIN + NUM_VAL), Shuffled(NUM_TRAIN, seed=3)
     data = MultiLabelData(
-        ImageLoader(manifest, rows[:NUM_TRAIN], TrainingTransform(SIZE), shuffle=True, **options),
-        ImageLoader(manifest, rows[NUM_TRAIN:], EvaluationTransform(SIZE), shuffle=False, **options),
+        ImageLoader(manifest, rows[:NUM_TRAIN], TrainingTransform(SIZE), order=order, **options),
+        ImageLoader(manifest, rows[NUM_TRAIN:], EvaluationTransform(SIZE), **options),
     )
     module = MultiLabelModule(
         model,

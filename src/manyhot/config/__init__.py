@@ -6,6 +6,7 @@ holds what was chosen.
 
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
+from manyhot.config.loading import LoadingConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
 from manyhot.config.models import (
     BranchingConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "ImagesConfig",
     "LabelAttentionConfig",
     "LinearHeadConfig",
+    "LoadingConfig",
     "LossConfig",
     "LowRankHeadConfig",
     "MLDecoderConfig",

@@ -1,14 +1,15 @@
 """Batches of pictures and labels, in an order that anyone can repeat, resume and share among processes.
 
-Worker processes decode and transform; labels are attached in the main process, so that no worker holds a copy of them.
-What a batch holds depends on the seed, the epoch and the position alone: never on the number of workers.
+Threads or worker processes decode and transform; labels are attached in the main process, so that no worker holds a copy
+of them. What a batch holds depends on the seed, the epoch and the position alone: never on the workers.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,22 +17,54 @@ from jaxtyping import Int64, Integer, UInt8
 from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
-from manyhot.data.order import Ranks, batch_offsets, epoch_order
-from manyhot.data.samples import ImageSamples, LoadedImages, Request, load_in_order
-from manyhot.errors import ImageError, TrainingError, UsageError
+from manyhot.data.order import Ranks, batch_key, batch_offsets
+from manyhot.data.processes import ProcessLoading
+from manyhot.data.samples import LoadedImages, Request, SampleReader
+from manyhot.data.sampling import InOrder, Order
+from manyhot.data.threads import ThreadLoading
+from manyhot.errors import TrainingError, UsageError
 from manyhot.sources.manifest import Manifest
-from manyhot.sources.picture_store import PictureFiles
 from manyhot.targets import SparseTargets
+
+WorkerKind = Literal["threads", "processes"]
+
+TIMEOUT_S = 300.0
+"""How long a picture (with threads) or a batch (with processes) may take, unless told otherwise."""
+
+
+@runtime_checkable
+class Loading(Protocol):
+    """A way to load batches."""
+
+    def load(self, requests: Iterable[Request]) -> Generator[LoadedImages]:
+        """Yield the batch of each request, in their order; closing the generator ends the work on those to come."""
+        ...
+
+
+def make_loading(
+    reader: SampleReader, *, num_workers: int, worker_kind: WorkerKind = "threads", timeout_s: float = TIMEOUT_S
+) -> Loading:
+    """Return the way to load that was chosen; without workers everything happens in the thread that iterates.
+
+    Raises:
+        UsageError: If the number of workers is negative.
+    """
+    if worker_kind == "threads" or num_workers == 0:
+        return ThreadLoading(reader, num_threads=num_workers, timeout_s=timeout_s)
+    return ProcessLoading(reader, num_processes=num_workers, timeout_s=timeout_s)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """Pictures, their labels, and the rows of the manifest that they come from.
 
+    A batch may be kept: its memory is used for another only once neither it nor any view of its tensors is left.
+
     Args:
         images: Pictures as they were decoded and resized: the model normalises them on its device.
         targets: Labels of each picture.
         rows: Row of each picture in the manifest; stays on the CPU.
+        key: Seed of what is drawn for the batch as a whole, such as who is mixed with whom.
 
     >>> batch = Batch(
     ...     images=torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
@@ -45,6 +78,7 @@ class Batch:
     images: UInt8[Tensor, "n 3 h w"]
     targets: SparseTargets
     rows: Int64[Tensor, " n"]
+    key: int = 0
 
     @property
     def num_samples(self) -> int:
@@ -68,17 +102,20 @@ class ImageLoader:
     """Batches of some rows of a manifest, epoch after epoch. Each iteration is a whole epoch, and the next a new one.
 
     Under torch.distributed each rank gets its part of every batch: `batch_size` counts the samples of all ranks, each
-    sample comes exactly once an epoch, on one rank, and all ranks take the same number of steps. `state_dict` is the
-    same on every rank.
+    sample comes exactly once an epoch (or as often as the order says), on one rank, and all ranks take the same number
+    of steps. `state_dict` is the same on every rank.
 
     Args:
         manifest: The samples.
         rows: The rows to load, for example those of a split.
         transform: Makes all pictures the same size.
         batch_size: Samples in a batch, over all ranks.
-        seed: Decides order and augmentation, together with the epoch.
-        shuffle: Whether each epoch has an order of its own; else the rows come as given.
-        num_workers: Processes that decode; 0 decodes in this one. The batches are the same.
+        seed: Decides the augmentation, together with the epoch.
+        order: Which of the rows come when, for example `Shuffled(len(rows), seed=seed)`; None takes them as given, and
+            then a rank may be left without a sample, as evaluation allows.
+        num_workers: Threads or processes that decode; 0 decodes in the thread that iterates. The batches are the same.
+        worker_kind: Threads are faster, unless the transform spends its time in Python.
+        timeout_s: How long a picture (with processes: a batch) may take before it is given up, by name.
         drop_last: Whether to leave out a last batch that is not full.
         ranks: Which part of each batch this process gets; its place in torch's process group unless given.
 
@@ -95,33 +132,38 @@ class ImageLoader:
         *,
         batch_size: int,
         seed: int,
-        shuffle: bool,
+        order: Order | None = None,
         num_workers: int,
+        worker_kind: WorkerKind = "threads",
+        timeout_s: float = TIMEOUT_S,
         drop_last: bool = False,
         ranks: Ranks | None = None,
     ) -> None:
         if not 0 <= seed < 2**64:
             raise UsageError(f"seed {seed} is out of range; give a number from 0 to 2⁶⁴ − 1")
         self._rows = np.asarray(rows, dtype=np.int64)
+        self._order: Order = InOrder(len(self._rows)) if order is None else order
+        if self._order.num_samples != len(self._rows):
+            raise UsageError(f"the order is of {self._order.num_samples:,} samples, and there are {len(self._rows):,}")
         # Here, not in the middle of an epoch: a row that is out of range, a batch size that makes no batch.
         manifest.labels.take(self._rows[[self._rows.argmin(), self._rows.argmax()]] if len(self._rows) else [])
-        batch_offsets(len(self._rows), batch_size, drop_last=drop_last)
+        batch_offsets(self._order.epoch_length, batch_size, drop_last=drop_last)
         self._labels = manifest.labels
-        self._pictures = manifest.pictures
         self._batch_size, self._drop_last = batch_size, drop_last
-        self._seed, self._shuffle = seed, shuffle
+        self._seed, self._is_training = seed, order is not None
         self._ranks = ranks
         self._epoch, self._position = 0, 0
         # Whether the next iteration starts where the loader stands; else it is a new epoch.
         self._is_placed = True
-        self._requests = _Requests()
-        samples = ImageSamples(self._pictures, transform, seed=seed)
-        self._loaded = load_in_order(samples, self._requests, num_workers=num_workers)
+        self._reader = SampleReader(manifest.pictures, transform, seed=seed)
+        self._loading = make_loading(
+            self._reader, num_workers=num_workers, worker_kind=worker_kind, timeout_s=timeout_s
+        )
 
     @property
     def num_samples(self) -> int:
         """Number of samples of an epoch, over all ranks."""
-        return len(self._rows)
+        return self._order.epoch_length
 
     @property
     def epoch(self) -> int:
@@ -146,12 +188,12 @@ class ImageLoader:
             self._epoch, self._position = self._epoch + 1, 0
         self._is_placed = False
         bounds = [self._position, *offsets[offsets > self._position].tolist()]
-        self._requests.pending = self._requests_of(bounds, ranks)
-        for (start, stop), loaded in zip(pairwise(bounds), self._loaded, strict=True):
-            batch = self._batch_of(loaded, ranks.share_of(start, stop))
-            # Before the yield: a checkpoint written after this step must not repeat it.
-            self._position = stop
-            yield batch
+        # Closed here: on an error the traceback would keep it, and with it the workers, for as long as it is kept itself.
+        with closing(self._loading.load(self._requests_of(bounds, ranks))) as loaded_batches:
+            for (start, stop), loaded in zip(pairwise(bounds), loaded_batches, strict=True):
+                # Before the yield: a checkpoint written after this step must not repeat it.
+                self._position = stop
+                yield self._batch_of(loaded, ranks.share_of(start, stop))
 
     def state_dict(self) -> dict[str, int]:
         """Return where the loader is: a few numbers, the same on every rank and with any number of workers."""
@@ -177,90 +219,38 @@ class ImageLoader:
         self._epoch, self._position, self._is_placed = epoch, 0, True
 
     def _identity(self) -> dict[str, int]:
-        rows = zlib.crc32(self._rows.tobytes())
-        return {"seed": self._seed, "batch_size": self._batch_size, "num_samples": self.num_samples, "rows": rows}
+        return {
+            "seed": self._seed,
+            "batch_size": self._batch_size,
+            "num_samples": self.num_samples,
+            "rows": zlib.crc32(self._rows.tobytes()),
+            "order": self._order.fingerprint,
+        }
 
     def _current_ranks(self) -> Ranks:
         return Ranks.current() if self._ranks is None else self._ranks
 
     def _offsets(self, ranks: Ranks) -> Int64[np.ndarray, " offsets"]:
-        if self._shuffle and 0 < self.num_samples < ranks.world_size:
+        if self._is_training and 0 < self.num_samples < ranks.world_size:
             raise TrainingError(f"{self.num_samples} samples cannot be shared by {ranks.world_size} processes")
         return batch_offsets(self.num_samples, self._batch_size, world_size=ranks.world_size, drop_last=self._drop_last)
 
     def _requests_of(self, bounds: list[int], ranks: Ranks) -> Iterator[Request]:
-        rows = self._rows
-        if self._shuffle:
-            rows = rows[epoch_order(self.num_samples, seed=self._seed, epoch=self._epoch)]
         for start, stop in pairwise(bounds):
             share = ranks.share_of(start, stop)
             # A rank without a sample loads one all the same, so that its empty batch has the right height and width.
             wanted = share if share.start < share.stop else slice(start, start + 1)
-            yield Request(epoch=self._epoch, rows=rows[wanted])
+            drawn = self._order.draw(self._epoch, wanted.start, wanted.stop)
+            yield Request(epoch=self._epoch, rows=self._rows[drawn.indices], repeats=drawn.repeats)
 
     def _batch_of(self, loaded: LoadedImages, share: slice) -> Batch:
-        for row, reason in loaded.failures:
-            raise ImageError(f"{self._pictures.name_of(row)}: {reason}")
+        for failure in loaded.failures:
+            raise failure.named(self._reader.name_of(failure.row))
         size = share.stop - share.start
         rows = loaded.rows[:size]
-        targets = SparseTargets.from_label_sets(self._labels.take(rows))
-        return Batch(images=loaded.images[:size], targets=targets, rows=torch.from_numpy(rows))
-
-
-class _Requests:
-    """What torch's loader takes for a sampler: whatever is pending when it starts over."""
-
-    def __init__(self) -> None:
-        self.pending: Iterable[Request] = ()
-
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.pending)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureBatch:
-    """Pictures without labels, and those that could not be read.
-
-    Args:
-        images: The pictures that could be read; none, without height and width, when there are none.
-        rows: Which of the paths each picture is.
-        failures: Which of the paths could not be read, and why; the reason does not name the file.
-    """
-
-    images: UInt8[Tensor, "n 3 h w"]
-    rows: Int64[Tensor, " n"]
-    failures: tuple[tuple[int, str], ...]
-
-
-class PictureLoader:
-    """Batches of pictures from anywhere, for prediction; one that cannot be read is reported and stops no other.
-
-    Args:
-        paths: The files.
-        transform: Makes all pictures the same size.
-        batch_size: Files in a batch.
-        num_workers: Processes that decode; 0 decodes in this one.
-
-    Raises:
-        UsageError: If batch size or number of workers make no sense.
-
-    >>> from manyhot.data.augmentation import EvaluationTransform
-    >>> loader = PictureLoader([Path("absent.jpg")], EvaluationTransform(8), batch_size=2, num_workers=0)
-    >>> [batch.failures for batch in loader]
-    [((0, 'does not exist'),)]
-    """
-
-    def __init__(self, paths: Sequence[Path], transform: ImageTransform, *, batch_size: int, num_workers: int) -> None:
-        offsets = batch_offsets(len(paths), batch_size).tolist()
-        self._requests = [Request(epoch=0, rows=np.arange(*bounds)) for bounds in pairwise(offsets)]
-        samples = ImageSamples(PictureFiles.from_paths(paths), transform, seed=0)
-        self._loaded = load_in_order(samples, self._requests, num_workers=num_workers)
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self._requests)
-
-    def __iter__(self) -> Iterator[PictureBatch]:
-        """Yield the batches in the order of the paths."""
-        for loaded in self._loaded:
-            yield PictureBatch(images=loaded.images, rows=torch.from_numpy(loaded.rows), failures=loaded.failures)
+        return Batch(
+            images=loaded.images[:size],
+            targets=SparseTargets.from_label_sets(self._labels.take(rows)),
+            rows=torch.from_numpy(rows),
+            key=batch_key(seed=self._seed, epoch=self._epoch, position=share.start),
+        )

@@ -1,61 +1,83 @@
-"""Pictures by number, decoded and transformed: what worker processes do. Labels never travel to them."""
+"""Pictures by number: read, decoded and transformed, and what went wrong with those that could not be."""
 
-import os
-import signal
-import threading
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import traceback
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _BaseDataLoaderIter  # pyright: ignore[reportPrivateUsage] (an annotation)
 
 from manyhot.data.augmentation import ImageTransform
-from manyhot.data.decoding import BYTES_NAME, decode_image
+from manyhot.data.decoding import BYTES_NAME
 from manyhot.data.order import sample_generator
-from manyhot.errors import ImageError, UsageError
+from manyhot.data.pictures import load_picture
+from manyhot.errors import ImageError, ManyhotError, TrainingError, UsageError
 from manyhot.sources.picture_store import PictureStore
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
-    """Which pictures make a batch, and the epoch that their augmentation belongs to."""
+    """Which pictures make a batch, and what their augmentation depends on.
+
+    Args:
+        epoch: The epoch.
+        rows: The pictures.
+        repeats: How often each picture has come before in the epoch; None where all come for the first time.
+    """
 
     epoch: int
     rows: Int64[np.ndarray, " n"]
+    repeats: Int64[np.ndarray, " n"] | None = None
+
+    def repeat_of(self, place: int) -> int:
+        """Return how often the picture at a place of the batch has come before."""
+        return 0 if self.repeats is None else int(self.repeats[place])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """A picture that is not in its batch, and why.
+
+    Args:
+        row: Which picture.
+        error: What is wrong with it; the message does not name it. An `ImageError` is about the file, everything else
+            about the transform.
+    """
+
+    row: int
+    error: ManyhotError
+
+    def named(self, name: str) -> ManyhotError:
+        """Return the error with the picture's name in front; a transform's traceback goes along as a note."""
+        error = type(self.error)(f"{name}: {self.error}")
+        for note in getattr(self.error, "__notes__", ()):
+            error.add_note(note)
+        return error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedImages:
-    """The pictures of a request that could be read, in its order, and why the others could not.
+    """The pictures of a request that could be loaded, in its order, and why the others could not.
 
     Args:
-        images: Pictures; without height and width when none could be read.
+        images: Pictures; without height and width when none could be loaded.
         rows: The row of each picture.
-        failures: Row and reason of each picture that could not be read; the reason does not name the file.
+        failures: The others, in the order of the request.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
     rows: Int64[np.ndarray, " n"]
-    failures: tuple[tuple[int, str], ...]
-
-    def pin_memory(self) -> "LoadedImages":
-        """Return the same pictures in pinned memory."""
-        return replace(self, images=self.images.pin_memory())
+    failures: tuple[Failure, ...] = ()
 
 
-class ImageSamples(Dataset[LoadedImages]):
-    """Pictures by number, decoded and transformed, a batch at a time.
+class SampleReader:
+    """Loads a picture by its row. It holds no labels, and can be sent to other processes.
 
     Args:
         pictures: The picture of each row.
         transform: Makes all pictures the same size.
-        seed: With epoch and row it decides every random number that the transform draws.
+        seed: With epoch, row and repeat it decides every random number that the transform draws.
     """
 
     def __init__(self, pictures: PictureStore, transform: ImageTransform, *, seed: int) -> None:
@@ -63,88 +85,56 @@ class ImageSamples(Dataset[LoadedImages]):
         self._transform = transform
         self._seed = seed
 
-    def __getitem__(self, index: Request) -> LoadedImages:
-        """Return the pictures of a request.
+    def name_of(self, row: int) -> str:
+        """Return what messages call a picture."""
+        return self._pictures.name_of(row)
 
-        Raises:
-            UsageError: If the transform gives pictures of several sizes.
+    def load(
+        self, request: Request, place: int, out: UInt8[np.ndarray, "3 height width"] | None = None
+    ) -> UInt8[np.ndarray, "3 height width"] | Failure:
+        """Return the picture at a place of a batch, or what is wrong with it. Safe to call from several threads.
+
+        Args:
+            request: The batch.
+            place: Which of its pictures.
+            out: Where the picture goes; new memory by default.
         """
-        images: list[UInt8[np.ndarray, "height width 3"]] = []
-        rows: list[int] = []
-        failures: list[tuple[int, str]] = []
-        for row in index.rows.tolist():
-            try:
-                image = decode_image(self._pictures.read(row))
-            except ImageError as error:
-                failures.append((row, str(error).removeprefix(f"{BYTES_NAME}: ")))
-                continue
-            generator = sample_generator(seed=self._seed, epoch=index.epoch, row=row)
-            images.append(self._transform(image, generator))
-            rows.append(row)
-        return LoadedImages(images=_stack(images), rows=np.array(rows, dtype=np.int64), failures=tuple(failures))
+        row = int(request.rows[place])
+        generator = sample_generator(seed=self._seed, epoch=request.epoch, row=row, repeat=request.repeat_of(place))
+        try:
+            return load_picture(self._pictures.read(row), self._transform, generator, out=out)
+        except ImageError as error:
+            return Failure(row=row, error=ImageError(str(error).removeprefix(f"{BYTES_NAME}: ")))
+        except UsageError as error:
+            return Failure(row=row, error=error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a transform is anybody's code; who waits is told
+            return Failure(row=row, error=_transform_error(error))
 
 
-def _stack(images: list[UInt8[np.ndarray, "height width 3"]]) -> UInt8[Tensor, "n 3 h w"]:
-    shapes = {image.shape for image in images} or {(0, 0, 3)}
-    if len(shapes) > 1:
-        raise UsageError(f"the transform gave pictures of shapes {sorted(shapes)}; it must make all the same size")
-    height, width, _ = shapes.pop()
-    batch = np.empty((len(images), 3, height, width), dtype=np.uint8)
-    for place, image in zip(batch, images, strict=True):
-        place[...] = image.transpose(2, 0, 1)
-    return torch.from_numpy(batch)
+def _transform_error(error: BaseException) -> TrainingError:
+    reason = str(error).splitlines() or [""]
+    found = TrainingError(f"the transform raised {type(error).__name__}: {reason[0]}")
+    found.add_note("".join(traceback.format_exception(error)))
+    return found
 
 
-def load_in_order(samples: ImageSamples, requests: Iterable[Request], *, num_workers: int) -> DataLoader[LoadedImages]:
-    """Return a loader that answers the requests in their order, in worker processes or (with 0) in this one.
+def without_failed(
+    request: Request, images: UInt8[Tensor, "m 3 h w"] | None, failures: dict[int, Failure]
+) -> LoadedImages:
+    """Return a batch from the memory that its pictures were loaded into.
 
-    The requests are iterated anew each time that the loader is; workers stay alive in between.
-
-    Raises:
-        UsageError: If the number of workers is negative.
+    Args:
+        request: The batch as it was asked for.
+        images: A place for each of its pictures; None where none could be loaded.
+        failures: By place, what was not loaded.
     """
-    if num_workers < 0:
-        raise UsageError(f"{num_workers} workers make no sense; 0 decodes in this process")
-    return _QuietLoader(
-        samples,
-        batch_size=None,
-        sampler=requests,
-        num_workers=num_workers,
-        worker_init_fn=_start_worker,
-        persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        # Its own: torch draws a number for each epoch, and the main generator must not move with the loading.
-        generator=torch.Generator(),
+    if images is None:
+        images = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+    if not failures:
+        return LoadedImages(images=images, rows=request.rows)
+    kept = [place for place in range(len(request.rows)) if place not in failures]
+    return LoadedImages(
+        images=images[kept] if kept else images[:0],
+        rows=request.rows[kept],
+        failures=tuple(failures[place] for place in sorted(failures)),
     )
-
-
-class _QuietLoader(DataLoader[LoadedImages]):
-    """torch's loader without its remarks at each start."""
-
-    def check_worker_number_rationality(self) -> None:
-        """Say nothing: more workers than cores is for the user to decide."""
-
-    def __iter__(self) -> _BaseDataLoaderIter:
-        """Start workers without Python's remark on forks: they use no lock that another thread may hold."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-            return super().__iter__()
-
-
-def _start_worker(worker: int) -> None:
-    del worker
-    # The processes are the parallelism. Threads of a pool that the parent had would be missing here, too.
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    # Ctrl-C and a scheduler's stop reach all processes; the main one answers, and still needs its workers to do so.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _obey_parent(parent: int) -> None:
-    """End this process as soon as the parent, and nobody else, asks it to terminate."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)

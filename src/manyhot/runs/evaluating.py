@@ -13,7 +13,7 @@ from manyhot.errors import ImageError, LabelError, RunError, SourceError, UsageE
 from manyhot.labels.aligning import align_sets
 from manyhot.metrics import Bootstrap, Evaluation
 from manyhot.metrics.protocols import ProtocolName
-from manyhot.runs import assembly
+from manyhot.runs import loaders
 from manyhot.runs.deciding import cross_decide
 from manyhot.runs.judging import Judgeable
 from manyhot.runs.judging_mapped import Links, map_by_links
@@ -149,12 +149,12 @@ def _judge_linked(bundle: Bundle, material: Material, links: Links) -> Judgeable
 
 
 def _score(bundle: Bundle, material: Material) -> Float[np.ndarray, "n l"]:
-    loader = assembly.evaluation_loader(
+    loader = loaders.evaluation_loader(
         material.manifest,
         material.rows,
         image_size=bundle.spec.preprocessing.image_size,
         batch_size=BATCH_SIZE,
-        workers=assembly.default_workers(),
+        workers=loaders.default_workers(),
     )
     return score(bundle.model, loader, description=f"scoring {material.split}")
 

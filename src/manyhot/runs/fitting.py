@@ -14,7 +14,7 @@ from manyhot.losses import Loss, starting_logits
 from manyhot.models.classifier import Classifier
 from manyhot.models.spec import ModelSpec
 from manyhot.recipes import save_recipe
-from manyhot.runs import assembly, networks
+from manyhot.runs import assembly, loaders, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.launching import launch_training
@@ -116,7 +116,7 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     loss = make_loss(recipe.loss, manifest.labels.take(rows), ground.counts)
     if checkpoint is None:
         networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
-    train_loader = assembly.training_loader(recipe, manifest, rows)
+    train_loader = loaders.training_loader(recipe, manifest, rows)
     if _is_sharded(recipe):
         model.head = shard_head(model.head, mesh_of_all(best_device()))
     module = MultiLabelModule(
@@ -153,8 +153,8 @@ def _is_sharded(recipe: Recipe) -> bool:
     return recipe.distributed.head == "sharded"
 
 
-def _evaluation_loader(ground: Ground, split: str) -> assembly.ImageLoader:
-    return assembly.evaluation_loader(
+def _evaluation_loader(ground: Ground, split: str) -> loaders.ImageLoader:
+    return loaders.evaluation_loader(
         ground.manifest,
         ground.splits.rows(split),
         image_size=ground.recipe.images.size,

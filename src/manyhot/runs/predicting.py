@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from manyhot.data.augmentation import EvaluationTransform
-from manyhot.data.loading import PictureLoader
+from manyhot.data.path_loading import PictureLoader
 from manyhot.errors import UsageError
 from manyhot.labels import LabelSpace
-from manyhot.runs.assembly import default_workers
+from manyhot.runs.loaders import default_workers
 from manyhot.runs.scoring import best_device
 from manyhot.runs.writing import PredictedRows, check_format, write_predictions
 from manyhot.sources import list_pictures
