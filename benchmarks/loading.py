@@ -1,0 +1,200 @@
+"""Loading pictures: images a CPU-second, beside the forum's way and beside other loaders, in turn in one process tree.
+
+    uv run python benchmarks/loading.py --photos FOLDER
+    uv run python benchmarks/loading.py --photos FOLDER --files 10000 --ways baseline:training,ours:training
+    uv run python benchmarks/loading.py --photos FOLDER --python OTHER/bin/python --ways ours:training,webdataset:training
+
+The photos are brought to 500 x 375 pixels at most, saved as JPEG of quality 90, and repeated up to the number of files.
+The baseline is what forums recommend: torchvision's `ImageFolder`, Pillow, and `DataLoader` with two workers. Each way
+runs in a process of its own, and the ways take turns. CPU-seconds are those of the whole process tree; the first epoch is
+not measured, it warms up imports, compiled code and the page cache. `packed` are the same photos with a short side of 256.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+SIZE, BATCH, WORKERS = 224, 64, 2
+
+
+def baseline(pictures: Path, transform: str) -> Iterable[object]:
+    """Return the forum's loader."""
+    import torch
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    torch.set_num_threads(1)
+    steps = {
+        "evaluation": [transforms.Resize((SIZE, SIZE))],
+        "training": [
+            transforms.RandomResizedCrop(SIZE, scale=(0.6, 1.0)),
+            transforms.RandomHorizontalFlip(),
+        ],
+    }
+    dataset = ImageFolder(str(pictures), transforms.Compose([*steps[transform], transforms.ToTensor()]))
+    return torch.utils.data.DataLoader(
+        dataset, batch_size=BATCH, shuffle=True, num_workers=WORKERS, persistent_workers=True
+    )
+
+
+def ours(pictures: Path, transform: str, *, num_workers: int = WORKERS, kind: str = "threads") -> Iterable[object]:
+    """Return manyhot's loader."""
+    from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
+    from manyhot.data.loading import ImageLoader
+    from manyhot.data.sampling import Shuffled
+    from manyhot.labels import LabelSets
+    from manyhot.sources.manifest import Manifest
+
+    names = sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.jpg"))
+    manifest = Manifest.from_lists(pictures, names, LabelSets.from_names([["label"]] * len(names)))
+    return ImageLoader(
+        manifest,
+        range(len(names)),
+        EvaluationTransform(SIZE) if transform == "evaluation" else TrainingTransform(SIZE),
+        batch_size=BATCH,
+        seed=0,
+        order=Shuffled(len(names), seed=0),
+        num_workers=num_workers,
+        worker_kind=kind,
+    )
+
+
+def with_workers(num_workers: int, kind: str = "threads") -> Callable[[Path, str], Iterable[object]]:
+    """Return manyhot's loader with another number or kind of workers."""
+    return lambda pictures, transform: ours(pictures, transform, num_workers=num_workers, kind=kind)
+
+
+def decode_only(pictures: Path, transform: str) -> Iterable[object]:
+    """Return what does nothing but decode, from memory, in two threads."""
+    del transform
+    from concurrent.futures import ThreadPoolExecutor
+
+    import simplejpeg
+
+    contents = [path.read_bytes() for path in sorted(pictures.rglob("*.jpg"))]
+
+    class Decoding:
+        def __iter__(self) -> Iterator[object]:
+            with ThreadPoolExecutor(WORKERS) as pool:
+                yield from pool.map(lambda content: simplejpeg.decode_jpeg(content, "RGB").shape, contents)
+
+    return Decoding()
+
+
+WAYS: dict[str, Callable[[Path, str], Iterable[object]]] = {
+    "baseline": baseline,
+    "ours": ours,
+    "ours-1-thread": with_workers(1),
+    "ours-4-threads": with_workers(4),
+    "ours-2-processes": with_workers(2, "processes"),
+    "decode-only": decode_only,
+}
+
+
+def tree_cpu_s() -> float:
+    """Return the CPU-seconds of this process and of all that it has started."""
+    total, waiting = 0, [os.getpid()]
+    while waiting:
+        folder = Path("/proc") / str(waiting.pop())
+        try:
+            user, system, reaped_user, reaped_system = (folder / "stat").read_text().rpartition(") ")[2].split()[11:15]
+            for task in (folder / "task").iterdir():
+                waiting += (int(child) for child in (task / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += int(user) + int(system) + int(reaped_user) + int(reaped_system)
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def measure(name: str, transform: str, pictures: Path, num_epochs: int) -> dict[str, float]:
+    """Return images, CPU-seconds and seconds of some epochs of one way, after one that is not measured."""
+    num_images = sum(1 for _ in pictures.rglob("*.jpg"))
+    loader = WAYS[name](pictures, transform)
+    for _ in loader:
+        pass
+    cpu_s, wall_s = tree_cpu_s(), time.perf_counter()
+    for _ in range(num_epochs):
+        for _ in loader:
+            pass
+    images = num_epochs * num_images
+    return {"images": images, "cpu_s": tree_cpu_s() - cpu_s, "wall_s": time.perf_counter() - wall_s}
+
+
+def write_files(photos: Path, folder: Path, num_files: int, short_side: int | None) -> None:
+    """Write JPEG files of about 500 x 375 pixels, or with the given short side, into a folder of one class."""
+    from PIL import Image
+
+    originals = sorted(photos.rglob("*.jpg"))
+    (folder / "label").mkdir(parents=True)
+    contents = []
+    for path in originals[:num_files]:
+        with Image.open(path) as image:
+            photo = image.convert("RGB")
+        landscape = (500, 375) if photo.width >= photo.height else (375, 500)
+        photo.thumbnail(landscape)
+        if short_side is not None:
+            scale = short_side / min(photo.size)
+            photo = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
+        written = folder / "label" / "photo.jpg"
+        photo.save(written, quality=90)
+        contents.append(written.read_bytes())
+        written.unlink()
+    for number in range(num_files):
+        (folder / "label" / f"{number:06}.jpg").write_bytes(contents[number % len(contents)])
+
+
+def main() -> None:
+    """Measure, print and write a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument(
+        "--ways", default="decode-only:none,baseline:training,ours:training,baseline:evaluation,ours:evaluation"
+    )
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.child:
+        name, transform = flags.child
+        print(json.dumps(measure(name, transform, flags.photos, flags.epochs)))
+        return
+    with tempfile.TemporaryDirectory() as parent:
+        folders = {"": Path(parent, "files"), "packed": Path(parent, "packed")}
+        write_files(flags.photos, folders[""], flags.files, None)
+        write_files(flags.photos, folders["packed"], flags.files, 256)
+        found: dict[str, list[dict[str, float]]] = {}
+        for _ in range(flags.runs):
+            for way in flags.ways.split(","):
+                name, transform, *packed = way.split(":")
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--photos",
+                    str(folders["".join(packed)]),
+                    "--epochs",
+                    str(flags.epochs),
+                    "--child",
+                    name,
+                    transform,
+                ]
+                run = subprocess.run(command, check=True, capture_output=True, text=True)
+                found.setdefault(way, []).append(json.loads(run.stdout))
+    for way, runs in found.items():
+        rates = sorted(run["images"] / run["cpu_s"] for run in runs)
+        wall = statistics.median(run["images"] / run["wall_s"] for run in runs)
+        print(
+            f"{way}: {statistics.median(rates):,.0f} images a CPU-second ({rates[0]:,.0f} to {rates[-1]:,.0f}), {wall:,.0f} a second"
+        )
+
+
+if __name__ == "__main__":
+    main()
