@@ -5,11 +5,13 @@ A transform in pure Python holds the lock; for those there are processes.
 """
 
 import atexit
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import suppress
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -181,13 +183,13 @@ class _Crew:
     def _check_threads(self) -> None:
         if not all(thread.is_alive() for thread in self._threads):
             raise TrainingError("the threads that load pictures are gone; after a fork, iterate over the loader anew")
-        now_s = time.monotonic()
-        for row, start_s in filter(None, tuple(self._current)):
-            if now_s - start_s > self._timeout_s:
-                raise ImageError(
-                    f"{self._reader.name_of(row)}: takes more than {self._timeout_s:g} s to load; does the disk or the "
-                    f"network answer? (timeout_s)"
-                )
+        in_work = [entry for entry in tuple(self._current) if entry is not None]
+        row, start_s = min(in_work, key=itemgetter(1), default=(0, math.inf))
+        if time.monotonic() - start_s > self._timeout_s:
+            raise ImageError(
+                f"{self._reader.name_of(row)}: takes more than {self._timeout_s:g} s to load; does the disk or the "
+                f"network answer? (timeout_s)"
+            )
 
     def _work(self, number: int) -> None:
         while (task := self._tasks.get()) is not None:
