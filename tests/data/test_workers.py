@@ -33,7 +33,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     for row in range(NUM_SAMPLES):
         Image.new("RGB", (9, 9), (row, row, row)).save(root / f"{row}.png")
     references = [f"{row}.png" for row in range(NUM_SAMPLES)]
-    return Manifest.from_lists(root, references, LabelSets.from_names([["cat"]] * NUM_SAMPLES))
+    made = Manifest.from_lists(root, references, LabelSets.from_names([["cat"]] * NUM_SAMPLES))
+    # The first picture of a process imports and compiles, which on a busy machine takes longer than the limits below.
+    next(iter(loader_of(made, plain, "threads", num_workers=0)))
+    return made
 
 
 def loader_of(manifest: Manifest, transform: object, worker_kind: WorkerKind, **options: object) -> ImageLoader:
