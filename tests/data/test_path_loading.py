@@ -42,18 +42,20 @@ def test_a_batch_in_which_no_picture_could_be_read_is_empty() -> None:
     assert batch.rows.tolist() == []
 
 
-def test_pictures_of_other_formats_in_a_folder_are_reported_and_stop_no_other(tmp_path: Path) -> None:
-    picture = np.zeros((9, 9, 3), dtype=np.uint8)
+def test_pictures_of_other_formats_in_a_folder_are_read_and_what_only_looks_like_one_stops_no_other(
+    tmp_path: Path,
+) -> None:
+    picture = np.full((9, 9, 3), 200, dtype=np.uint8)
     for name in ("a.bmp", "b.png", "c.tiff"):
         assert cv2.imwrite(str(tmp_path / name), picture)
     Image.fromarray(picture).save(tmp_path / "d.gif")
+    (tmp_path / "e.gif").write_bytes(b"%PDF-1.7")
     paths = list_pictures(tmp_path)
-    (batch,) = PictureLoader(paths, EvaluationTransform(8), batch_size=4, num_workers=0)
-    assert [paths[row].name for row in batch.rows] == ["b.png"]
-    failures = {paths[row].name: reason for row, reason in batch.failures}
-    assert failures == {
-        name: f"is {kind}; only JPEG, PNG and WebP are read: convert it"
-        for name, kind in (("a.bmp", "BMP"), ("c.tiff", "TIFF"), ("d.gif", "GIF"))
+    (batch,) = PictureLoader(paths, EvaluationTransform(8), batch_size=5, num_workers=0)
+    assert [paths[row].name for row in batch.rows] == ["a.bmp", "b.png", "c.tiff", "d.gif"]
+    assert (batch.images == batch.images[1]).all()
+    assert {paths[row].name: reason for row, reason in batch.failures} == {
+        "e.gif": "is PDF; only JPEG, PNG, WebP, GIF, BMP and TIFF are read: convert it"
     }
 
 
