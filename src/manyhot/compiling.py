@@ -19,6 +19,7 @@ def compiled_arithmetic(function: Kernel) -> Kernel:
     """Return the function compiled as `compiled` does, with arithmetic that the compiler can turn into vectors.
 
     A product and a sum may become one operation, rounded once, and division by zero gives an infinity instead of an error.
+    The last digits then depend on the processor, never on where a number stands in an array.
     """
     return _compile(function, fastmath={"contract"}, error_model="numpy")
 

@@ -223,20 +223,37 @@ def count_true(
 def pick_best(scores: Float[np.ndarray, "n l"], best: Int64[np.ndarray, "n k"]) -> None:
     """Write the labels of each row's best cells, best first and of tied labels the lowest id first; -1 where none is."""
     count = best.shape[1]
+    highest = np.empty(64, dtype=scores.dtype)
     for row in range(scores.shape[0]):
         cells, own = scores[row], best[row]
         own[:] = -1
+        # As many different cells reach the lowest of these; without so many known ones, all cells are looked at.
+        lowest = _write_highest(cells, highest, count)
         for start in range(0, len(cells), 64):
             chunk = cells[start : start + 64]
-            if own[count - 1] >= 0:
-                # Most stretches hold nothing better than what is there: the compiler compares them as vectors.
-                lowest, better = cells[own[count - 1]], np.int32(0)
-                for index in range(len(chunk)):
-                    better = np.int32(better + np.int32(chunk[index] > lowest))
-                if better == 0:
-                    continue
+            # Most stretches hold nothing that good: the compiler compares them as vectors.
+            passed = np.int32(0)
             for index in range(len(chunk)):
-                _insert(cells, start + index, own)
+                passed = np.int32(passed + np.int32(chunk[index] >= lowest))
+            if passed == 0:
+                continue
+            for index in range(len(chunk)):
+                if chunk[index] >= lowest:
+                    _insert(cells, start + index, own)
+
+
+@compiled
+@no_type_check
+def _write_highest(cells: Float[np.ndarray, " m"], highest: Float[np.ndarray, " lanes"], count: int) -> float:
+    """Write the highest cell of each of 64 lanes, and return the one that so many lanes reach."""
+    highest[:] = -np.inf
+    full = len(cells) - len(cells) % len(highest)
+    for start in range(0, full, len(highest)):
+        chunk = cells[start : start + len(highest)]
+        for lane in range(len(highest)):
+            highest[lane] = chunk[lane] if chunk[lane] > highest[lane] else highest[lane]
+    highest.sort()
+    return highest[max(0, len(highest) - count)]
 
 
 @compiled

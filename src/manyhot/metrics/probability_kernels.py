@@ -2,7 +2,7 @@
 
 The exponential and the logarithm are polynomials whose relative error is below 1e-15, written so that the compiler turns
 them into vectors: about ten times as fast as a call for each cell. Sums go over fixed lanes, so a row's sum is the same
-on every machine. A cell that is NaN adds nothing.
+in every batch. A cell that is NaN adds nothing.
 """
 
 # ruff: noqa: PLR0917 - compiled functions are called by position
@@ -12,7 +12,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from manyhot.compiling import compiled
+from manyhot.compiling import compiled, compiled_arithmetic
 
 CHUNK = 1024
 LANES = 32
@@ -34,7 +34,7 @@ A5, A6, A7 = 0.090914299002369555, 0.076818381244458171, 0.067956527427899469
 A8, A9 = 0.049403945243823931, 0.088903819130566514
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def write_probs(values: Float[np.ndarray, " c"], are_logits: bool, probs: Float64[np.ndarray, " c"]) -> None:
     """Write the probabilities that logits, or probabilities, mean."""
@@ -49,7 +49,7 @@ def write_probs(values: Float[np.ndarray, " c"], are_logits: bool, probs: Float6
         probs[index] = upper if values[index] >= 0 else probs[index] * upper
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def judge_logits(
     logits: Float[np.ndarray, " c"], probs: Float64[np.ndarray, " c"], losses: Float64[np.ndarray, " c"]
@@ -65,7 +65,7 @@ def judge_logits(
         losses[index] = (logit if logit > 0 else 0.0) + 2 * half * _atanh_ratio(half * half)
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def _write_small(logits: Float[np.ndarray, " c"], small: Float64[np.ndarray, " c"]) -> None:
     """Write exp(−|z|)."""
@@ -86,7 +86,7 @@ def _write_small(logits: Float[np.ndarray, " c"], small: Float64[np.ndarray, " c
         small[index] *= bits[index]
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def judge_probs(
     given: Float[np.ndarray, " c"], probs: Float64[np.ndarray, " c"], losses: Float64[np.ndarray, " c"]
@@ -112,7 +112,7 @@ def judge_probs(
         losses[index] = np.inf if left == 0 else loss
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def _atanh_ratio(square: float) -> float:
     tail = A5 + square * (A6 + square * (A7 + square * (A8 + square * A9)))
@@ -179,7 +179,7 @@ def _judge_positive(value: float, are_logits: bool) -> tuple[float, float]:
     return np.divide(small if value >= 0 else 1.0, 1 + small), max(-value, 0.0) + np.log1p(small)
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def _add_lanes(
     probs: Float64[np.ndarray, " c"], costs: Float64[np.ndarray, " c"], sums: Float64[np.ndarray, "2 lanes"]
