@@ -9,12 +9,13 @@ import torch
 from manyhot.errors import ScoreError
 from manyhot.metrics import device_ranks, ranks
 from manyhot.metrics.calibration import Predicted, calibration_errors, pooled_calibration_error, proper_scores
-from manyhot.metrics.counting_kernels import place_cells, thin_cells
+from manyhot.metrics.counting_kernels import place_cells
 from manyhot.metrics.curves import rank_positives
 from manyhot.metrics.figures import sum_once
 from manyhot.metrics.probability_kernels import judge_logits, judge_probs
 from manyhot.metrics.ranking import rank_by_row
 from manyhot.metrics.scores import column_blocks, read_scores
+from manyhot.metrics.thinning_kernels import compare_cells, thin_cells
 from manyhot.metrics.truth import read_truth
 
 RANKS = ("offsets", "known", "cells_at_or_above", "cells_above", "positives_at_or_above", "positives_above", "scores")
@@ -51,16 +52,16 @@ def thinned(cells, values, at_or_above, above):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_thinning_and_placing_count_alike(kind, dtype):
+def test_comparing_thinning_and_placing_count_alike(kind, dtype):
     generator = np.random.default_rng(0)
     cells = cells_of(kind, generator).astype(dtype)
     for size in (1, 2, 40, 300):
         values = np.sort(generator.choice(cells[~np.isnan(cells)], size))
-        found = np.empty((2, 2, size), dtype=np.int64)
-        for count, (at_or_above, above) in zip((thinned, place_cells), found, strict=True):
+        found = np.empty((3, 2, size), dtype=np.int64)
+        for count, (at_or_above, above) in zip((compare_cells, thinned, place_cells), found, strict=True):
             count(cells, values, at_or_above, above)
-        assert found[:, 0].tolist() == [[int((cells >= value).sum()) for value in values]] * 2
-        assert found[:, 1].tolist() == [[int((cells > value).sum()) for value in values]] * 2
+        assert found[:, 0].tolist() == [[int((cells >= value).sum()) for value in values]] * 3
+        assert found[:, 1].tolist() == [[int((cells > value).sum()) for value in values]] * 3
 
 
 @pytest.fixture(params=[0, 9], ids=["all scores different", "many ties"])
@@ -79,7 +80,7 @@ def test_the_choice_of_kernel_changes_no_rank(crowded):
         column = logits[:, label].copy()
         column[~truth.known_column(label)] = np.nan
         own = found.scores[found.offsets[label] : found.offsets[label + 1]]
-        for count in (thinned, place_cells):
+        for count in (compare_cells, thinned, place_cells):
             counts = np.empty((2, len(own)), dtype=np.int64)
             if len(own):
                 count(column, own, counts[0], counts[1])
@@ -175,7 +176,7 @@ def test_narrow_blocks_of_columns_rank_alike(crowded, monkeypatch):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
 
 
-@pytest.mark.parametrize("num_labels", [19, 20, 21, 31, 80])
+@pytest.mark.parametrize("num_labels", [19, 20, 21, 31, 80, 190])
 def test_rows_with_few_and_with_many_positives_are_placed_alike(num_labels, as_sets):
     generator = np.random.default_rng(num_labels)
     logits = generator.integers(0, 9, (4, num_labels)).astype(np.float32)

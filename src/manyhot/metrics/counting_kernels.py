@@ -1,7 +1,7 @@
 """How many cells score at or above each of some values: the loop that every ranking figure comes from, compiled by numba.
 
-Two ways, and the same counts: for few values, ascending, cells that do not reach one are dropped before the next comes;
-among many, each cell is placed by a table of buckets. A cell that is NaN takes part in nothing: unknown cells are handed
+Three ways, and the same counts: few cells are compared with every value; for few values, ascending, cells that do not
+reach one are dropped before the next comes; among many, each cell is placed by a table of buckets. A cell that is NaN takes part in nothing: unknown cells are handed
 in as NaN. Import this inside functions only; `no_type_check` keeps the tests' shape checks out of the compiler's sight.
 """
 
@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Float, Int32, Int64, Integer, UInt32
 
 from manyhot.compiling import compiled
-from manyhot.metrics.vector_kernels import keep_reached
+from manyhot.metrics.thinning_kernels import keep_cells, thin_cells
 
 # Keeping half of the cells costs about 1/30 of placing them, and of a model worth its name the positives stand high.
 MANY_VALUES = 64
 # With more marks than this in a bucket, buckets are searched by halves.
 CROWDED = 32
 BUCKETS_PER_MARK = 8
-MAX_BUCKETS = 1 << 11
+MAX_BUCKETS = 1 << 13
 CHUNK = 1024
 # A tally that counts up from here stays negative.
 LOWEST = np.int32(-(2**31))
@@ -48,42 +48,6 @@ def count_cells(
 
 @compiled
 @no_type_check
-def thin_cells(
-    cells: Float[np.ndarray, " m"],
-    values: Float[np.ndarray, " p"],
-    at_or_above: Int64[np.ndarray, " p"],
-    above: Int64[np.ndarray, " p"],
-    room: Float[np.ndarray, " m"],
-) -> None:
-    """Count as `count_cells` does, by keeping the cells that reach a value, and of these those that reach the next."""
-    for index in range(len(values)):
-        kept, higher = keep_cells(cells, values[index], room)
-        at_or_above[index] = kept
-        above[index] = higher
-        cells = room[:kept]
-
-
-@compiled
-@no_type_check
-def keep_cells(cells: Float[np.ndarray, " m"], mark: float, room: Float[np.ndarray, " r"]) -> tuple[int, int]:
-    """Write the cells that are at least `mark` to `room`, in their order, which may be where they stand already.
-
-    Returns how many they are, and how many are above the mark.
-    """
-    counts, low = np.uint64(0), np.uint64((1 << 32) - 1)
-    lanes = 64 // cells.itemsize
-    full = np.uint64(len(cells) - len(cells) % lanes)
-    for start in range(np.uint64(0), full, np.uint64(lanes)):
-        counts += keep_reached(cells, start, room, counts & low, mark)
-    for index in range(full, np.uint64(len(cells))):
-        cell = cells[index]
-        room[counts & low] = cell
-        counts += np.uint64(cell >= mark) + (np.uint64(cell > mark) << np.uint64(32))
-    return np.int64(counts & low), np.int64(counts >> np.uint64(32))
-
-
-@compiled
-@no_type_check
 def place_cells(
     cells: Float[np.ndarray, " m"],
     values: Float[np.ndarray, " p"],
@@ -94,12 +58,13 @@ def place_cells(
     marks = np.empty(len(values) + 2, dtype=cells.dtype)
     num_marks = fill_marks(values, marks)
     num_buckets = 256
-    while num_buckets < min(BUCKETS_PER_MARK * num_marks, MAX_BUCKETS):
+    # A table that is larger than what it counts would cost more than it spares.
+    while num_buckets < min(BUCKETS_PER_MARK * num_marks, len(cells) // 2, MAX_BUCKETS):
         num_buckets *= 2
     starts = np.empty(num_buckets + 1, dtype=np.uint32)
     low, scale, crowded = fill_starts(marks, num_marks, starts)
-    # Four tallies take turns: neighbours often fall on the same one, and each would wait for the last to be written.
-    tallies = np.empty((4, num_buckets), dtype=np.int32)
+    # Two tallies take turns: neighbours often fall on the same one, and each would wait for the last to be written.
+    tallies = np.empty((2, num_buckets), dtype=np.int32)
     start_tallies(starts, tallies)
     counts = np.zeros(2 * num_marks + 2, dtype=np.int32)
     kept, places = np.empty(CHUNK, dtype=cells.dtype), np.empty(CHUNK, dtype=np.uint32)

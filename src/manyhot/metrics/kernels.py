@@ -18,7 +18,11 @@ from manyhot.metrics.counting_kernels import (
     find_places,
     sift_cells,
 )
+from manyhot.metrics.thinning_kernels import compare_cells
 from manyhot.metrics.vector_kernels import LANES, turn_tile
+
+# So few pairs of a cell and a positive are compared faster than anything is sorted.
+FEW_PAIRS = 1 << 12
 
 
 @compiled
@@ -111,19 +115,22 @@ def rank_rows(
     for row in range(scores.shape[0]):
         own = slice(offsets[row], offsets[row + 1])
         ids, cells = label_ids[own], scores[row]
-        if len(ids) == 0:
-            continue
-        ordered = values[: len(ids)]
+        listed = values[: len(ids)]
         for index in range(len(ids)):
-            ordered[index] = cells[ids[index]]
-        ordered.sort()
-        count_cells(cells, ordered, counts[0], counts[1], room)
-        _write_places(cells, ids, ordered, counts, ranks[:, own])
+            listed[index] = cells[ids[index]]
+        if len(ids) * len(cells) <= FEW_PAIRS:
+            compare_cells(cells, listed, ranks[0, own], ranks[1, own])
+            compare_cells(listed, listed, ranks[2, own], ranks[3, own])
+        else:
+            listed.sort()
+            count_cells(cells, listed, counts[0], counts[1], room)
+            _write_sorted(cells, ids, listed, counts, ranks[:, own])
+        _write_places(cells, ids, ranks[:, own])
 
 
 @compiled
 @no_type_check
-def _write_places(
+def _write_sorted(
     cells: Float[np.ndarray, " m"],
     ids: Int64[np.ndarray, " p"],
     ordered: Float[np.ndarray, " p"],
@@ -131,17 +138,23 @@ def _write_places(
     ranks: Int64[np.ndarray, "4 p"],
 ) -> None:
     for index in range(len(ids)):
-        value = cells[ids[index]]
-        mark = np.searchsorted(ordered, value)
-        at_or_above, above = counts[0, mark], counts[1, mark]
-        place = above
-        if at_or_above - above > 1:
+        mark = np.searchsorted(ordered, cells[ids[index]])
+        ranks[0, index] = counts[0, mark]
+        ranks[1, index] = counts[1, mark]
+        ranks[2, index] = len(ids) - mark
+
+
+@compiled
+@no_type_check
+def _write_places(
+    cells: Float[np.ndarray, " m"], ids: Int64[np.ndarray, " p"], ranks: Int64[np.ndarray, "4 p"]
+) -> None:
+    for index in range(len(ids)):
+        place = ranks[1, index]
+        if ranks[0, index] - place > 1:
             # Another cell ties: those of lower ids stand before it.
             for label in range(ids[index]):
-                place += cells[label] == value
-        ranks[0, index] = at_or_above
-        ranks[1, index] = above
-        ranks[2, index] = len(ids) - mark
+                place += cells[label] == cells[ids[index]]
         ranks[3, index] = place
 
 
