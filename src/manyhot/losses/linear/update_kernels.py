@@ -1,7 +1,8 @@
 """Loops that move weights of 16 bits, compiled by numba; import this inside functions only.
 
 Gradients come in float32, or as the bits of bfloat16. A `widen` of None says float32: its type is known when a loop is compiled.
-Products and sums are rounded one by one, as torch does it for float32 weights: the results are equal bit by bit.
+Where a CPU multiplies and adds in one operation, float32 numbers in halves are rounded once a step, as torch's own optimisers
+round them: the results are equal bit by bit.
 """
 
 # ruff: noqa: PLR0917 - compiled functions are called by position
@@ -11,14 +12,14 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float32, Int16, Shaped
 
-from manyhot.compiling import compiled
+from manyhot.compiling import compiled, compiled_arithmetic
 
 HALF_BITS = np.int32(16)
 ROUND_UP = np.int32(0x8000)
 LOW_BITS = np.uint32(0xFFFF)
 
 
-@compiled
+@compiled_arithmetic
 @no_type_check
 def descend_split(
     high: Int16[np.ndarray, "c d"],
@@ -33,7 +34,7 @@ def descend_split(
         for column in range(len(own_high)):
             bits = np.int32(np.int32(own_high[column]) << HALF_BITS)
             value = np.int32(bits + np.int32(own_low[column])).view(np.float32)
-            value = np.float32(value - np.float32(step * _number(own_gradient[column], widen)))
+            value = value - step * _number(own_gradient[column], widen)
             bits = np.float32(value).view(np.int32)
             upper = np.int32(np.int32(bits + ROUND_UP) >> HALF_BITS)
             own_high[column] = np.int16(upper)
