@@ -186,6 +186,15 @@ def test_evaluation_forms_no_gradient(make_batch, monkeypatch):
     torch.testing.assert_close(loss, BCEWithLogitsLoss()(batch.input @ weight.T, batch.targets).detach())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_evaluation_in_inference_mode_gives_the_loss(dtype, make_batch):
+    batch = make_batch(17, 41, "sources").to(dtype)
+    expected = linear_bce_with_logits(batch.input, batch.weight, batch.targets, bias=batch.bias)
+    with torch.inference_mode():
+        found = linear_bce_with_logits(1 * batch.input, batch.weight, batch.targets, bias=batch.bias)
+    assert torch.equal(found, expected)
+
+
 def test_a_second_backward_pass_is_refused(make_batch):
     batch = make_batch(17, 41)
     loss = linear_bce_with_logits(batch.input, batch.weight.requires_grad_(), batch.targets)

@@ -40,10 +40,14 @@ def logits_to_gradient(
 def differentiate(
     logits: Float[Tensor, "n c"], cells: ChunkCells, rule: CellRule, bias: Float[Tensor, " c"] | None = None
 ) -> Float64[Tensor, ""]:
-    """Do what `logits_to_gradient` does by differentiating the curves, on any device and in any dtype."""
+    """Do what `logits_to_gradient` does by differentiating the curves, on any device and in any dtype.
+
+    Under `torch.inference_mode`, where nobody can want a gradient, the logits are left without one.
+    """
     curves, place = curves_of(rule.curve), (cells.rows, cells.columns)
     with torch.enable_grad():
-        leaf = (logits if bias is None else logits.add_(bias)).detach().requires_grad_()
+        leaf = (logits if bias is None else logits.add_(bias)).detach()
+        leaf.requires_grad_(not torch.is_inference_mode_enabled())
         at_positives = leaf[place]
         losses = curves.positive(at_positives, cells.columns + cells.labels.start)
         if cells.values is not None:
@@ -57,6 +61,8 @@ def differentiate(
         if rule.label_weight is not None:
             each = each * rule.label_weight[cells.labels].to(each.dtype)
         total = each.sum(dtype=torch.float64)
+        if not leaf.requires_grad:
+            return total
         (gradient,) = torch.autograd.grad(total, leaf)
     torch.mul(gradient, rule.scale.to(gradient.dtype), out=logits)
     return total.detach()
