@@ -50,6 +50,7 @@ FUSED: dict[str, tuple[Update, WeightFormat, Reduction]] = {
     "momentum": (SGD(momentum=0.9), "float32", "mean"),
     "adagrad": (RowwiseAdagrad(), "float32", "sum"),
     "split": (SGD(), "split", "sample_mean"),
+    "rounded": (SGD(), "bfloat16", "sample_mean"),
 }
 KINDS = ("complete", "unknown", "sources", "confident")
 
@@ -194,6 +195,8 @@ def run_rank(folder: Path, rank: int, ranks: int) -> None:
     results["logits"] = {"of rows": sharded(encoder(inputs[rows])), "expected": head(encoder(inputs[rows])).detach()}
     for name in FUSED:
         results[f"fused {name}"] = fused_step(name, rows)
+    results["noise"] = {"part": noisy_step(ShardedFusedHead(new_fused("rounded", own_labels()), NUM_LABELS).part)}
+    results["no score"] = {"best": best_of_none(rows)}
     if ranks == 2:
         save_shards({"state": whole_tree(sharded)}, folder / "shards-0123456789abcdef")
     torch.save(results, folder / f"results-{ranks}-{rank}.pt")
@@ -217,8 +220,7 @@ def fused_step(name: str, rows: slice) -> dict[str, Tensor]:
     """Take two steps of this rank's part on its samples; return what the encoder and the labels came to."""
     encoder, _ = new_model()
     shared = DistributedDataParallel(encoder)
-    labels = shard_of(NUM_LABELS, distributed.get_rank(), distributed.get_world_size())
-    head = ShardedFusedHead(new_fused(name, labels), NUM_LABELS)
+    head = ShardedFusedHead(new_fused(name, own_labels()), NUM_LABELS)
     inputs, targets = global_batch("unknown")
     for _ in range(2):
         encoder.zero_grad()
@@ -233,6 +235,27 @@ def fused_step(name: str, rows: slice) -> dict[str, Tensor]:
         "best": best.label_ids,
         "scores": best.scores,
     }
+
+
+def own_labels() -> slice:
+    return shard_of(NUM_LABELS, distributed.get_rank(), distributed.get_world_size())
+
+
+def noisy_step(head: FusedLinearHead) -> Tensor:
+    """Return weights that were 1 after a step that is rounded by chance."""
+    labels, ones = slice(0, head.num_labels), torch.ones(head.num_labels)
+    head.weights.write(labels, torch.ones(head.num_labels, NUM_FEATURES))
+    gradient = torch.full((head.num_labels, NUM_FEATURES), 0.001)
+    head.weights.descend(labels, gradient, ones, torch.tensor(1))
+    return head.weights.exact(labels)
+
+
+def best_of_none(rows: slice) -> Tensor:
+    """Return the best labels where all logits are minus infinity: more than any rank has, and all the same."""
+    head = new_fused("descent", own_labels())
+    head.bias.fill_(-torch.inf)
+    inputs, _ = global_batch("complete")
+    return ShardedFusedHead(head, NUM_LABELS).top_k(inputs[rows, :NUM_FEATURES], NUM_LABELS + 3).label_ids
 
 
 def whole_tree(sharded: ShardedHead) -> dict[str, Any]:
@@ -323,15 +346,30 @@ def test_heads_that_learn_by_themselves_learn_together_what_one_learns_alone(
     best = head.top_k(encoder(inputs), 5)
     found = [result[f"fused {name}"] for result in results]
     # Sums in another order, in float32; bfloat16 products keep eight bits.
-    bounds = {"rtol": 1e-6, "atol": 1e-6 if name != "split" else 1e-2}
+    bounds = {"rtol": 1e-6, "atol": 1e-6 if FUSED[name][1] == "float32" else 1e-2}
     for one in found:
         torch.testing.assert_close(one["loss"], loss.detach(), **bounds)
         torch.testing.assert_close(one["gradient"], encoder.weight.grad, **bounds)
     torch.testing.assert_close(torch.cat([one["weights"] for one in found]), head.weights.exact(slice(None)), **bounds)
     torch.testing.assert_close(torch.cat([one["bias"] for one in found]), head.bias, **bounds)
     torch.testing.assert_close(torch.cat([one["scores"] for one in found]), best.scores, **bounds)
-    if name != "split":
+    if FUSED[name][1] == "float32":
         assert torch.equal(torch.cat([one["best"] for one in found]), best.label_ids)
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+def test_noise_is_that_of_one_process(results: list[dict[str, Any]]) -> None:
+    whole = noisy_step(new_fused("rounded", slice(0, NUM_LABELS)))
+    assert torch.equal(torch.cat([result["noise"]["part"] for result in results]), whole)
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+def test_a_score_of_minus_infinity_is_better_than_no_label(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        best = result["no score"]["best"]
+        assert torch.equal(best, torch.arange(NUM_LABELS).expand(len(best), -1))
 
 
 @pytest.mark.distributed

@@ -35,6 +35,7 @@ class ShardedFusedHead(nn.Module):
                 f"rank {distributed.get_rank()} has labels {self.labels.start:,} to {self.labels.stop:,}, and the head given "
                 f"is of {part.num_labels:,}; see shard_of"
             )
+        part.weights.first_label = self.labels.start
         self.part = part
         self.num_labels = num_labels
 
@@ -57,6 +58,7 @@ class ShardedFusedHead(nn.Module):
 
         Each rank sends its k best for every sample: 12 bytes for each, whatever the number of labels.
         """
+        k = min(k, self.num_labels)
         everyone, counts = gather_rows(features)
         best = self.part.top_k(everyone, min(k, self.part.num_labels)) if self.part.num_labels else None
         scores = everyone.new_full((len(everyone), k), float("-inf"), dtype=torch.float32)
@@ -67,7 +69,7 @@ class ShardedFusedHead(nn.Module):
         rank = distributed.get_rank()
         own = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
         of_ranks = _of_all(scores)[:, own], _of_all(label_ids)[:, own]
-        return _merged(*of_ranks, k=min(k, self.num_labels))
+        return _merged(*of_ranks, missing=self.num_labels)
 
 
 def _of_all(tensor: Tensor) -> Tensor:
@@ -77,8 +79,11 @@ def _of_all(tensor: Tensor) -> Tensor:
     return everyone.view(distributed.get_world_size(), *tensor.shape)
 
 
-def _merged(scores: Tensor, label_ids: Tensor, *, k: int) -> TopK:
+def _merged(scores: Tensor, label_ids: Tensor, *, missing: int) -> TopK:
     # Rank after rank, best first: among equal scores the lower label stands before the higher, and a stable sort keeps it so.
     flat = scores.permute(1, 0, 2).flatten(1), label_ids.permute(1, 0, 2).flatten(1)
-    order = flat[0].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    order = flat[0].sort(dim=1, descending=True, stable=True).indices
+    # Places that a rank has no label for stand last, even behind minus infinity.
+    last = (flat[1].gather(1, order) == missing).int().argsort(dim=1, stable=True)
+    order = order.gather(1, last)[:, : scores.shape[2]]
     return TopK(scores=flat[0].gather(1, order), label_ids=flat[1].gather(1, order))

@@ -23,7 +23,13 @@ WeightFormat = Literal["float32", "split", "bfloat16"]
 
 
 class HeadWeights(nn.Module, ABC):
-    """Weights of a head, read and moved by slices of labels."""
+    """Weights of a head, read and moved by slices of labels.
+
+    Attributes:
+        first_label: Where these labels start among all labels, where they are one rank's part of a head: noise goes by it.
+    """
+
+    first_label: int = 0
 
     @abstractmethod
     def read(self, labels: slice) -> Float[Tensor, "c d"]:
@@ -160,7 +166,7 @@ class BFloat16Weights(HeadWeights):
 
         value, key = self.value[labels].view(torch.int16).numpy(), np.uint32(key_of(int(self.seed), int(step)))
         numbers, widen = _bits(gradient)
-        descend_rounded(value, numbers, steps.numpy(), widen, key, labels.start)
+        descend_rounded(value, numbers, steps.numpy(), widen, key, self.first_label + labels.start)
 
 
 def make_weights(form: WeightFormat, num_labels: int, num_features: int, *, seed: int = 0) -> HeadWeights:
