@@ -121,28 +121,32 @@ def test_a_saved_head_goes_on_bit_by_bit(weights, update, make_batch):
 
 
 @pytest.mark.parametrize("gradient_dtype", [torch.float32, torch.bfloat16])
-def test_split_weights_are_float32_bit_by_bit(gradient_dtype):
+def test_split_weights_take_the_steps_of_torchs_own_descent_bit_by_bit(gradient_dtype):
     generator = torch.Generator().manual_seed(0)
-    plain, split = make_weights("float32", 41, 17), make_weights("split", 41, 17)
-    start = torch.randn(41, 17, generator=generator)
+    split, plain = make_weights("split", 41, 17), make_weights("float32", 41, 17)
+    expected = torch.randn(41, 17, generator=generator, requires_grad=True)
+    # Where numbers get so small that they lose digits, and where there are none.
+    expected.data[0, :6] = torch.tensor([1e-45, -1e-45, 1.2e-38, 3.4e38, -torch.inf, torch.nan])
     for weights in (plain, split):
-        weights.write(slice(None), start)
-    assert torch.equal(split.exact(slice(None)), start)
-    expected = start.numpy()
+        weights.write(slice(None), expected.detach())
     for step in range(50):
         gradient = (torch.randn(41, 17, generator=generator) * 10.0 ** (step % 7 - 4)).to(gradient_dtype)
-        steps = torch.rand(41, generator=generator)
-        split.descend(slice(0, 41), gradient, steps, torch.tensor(step))
-        expected = expected - steps.numpy()[:, None] * gradient.float().numpy()
-    assert torch.equal(split.exact(slice(None)), torch.from_numpy(expected))
-    assert (
-        torch.equal(split.read(slice(None)).float(), torch.from_numpy(expected).bfloat16().float())
-        or (
-            # A number just between two bfloat16 goes away from 0 here, and to the even one in torch.
-            (split.read(slice(None)).float() - torch.from_numpy(expected)).abs()
-            <= torch.from_numpy(expected).abs() / 256
-        ).all()
-    )
+        gradient[0, :4] = torch.tensor([1e-45, 1e-40, 3e-38, -1e38]).to(gradient_dtype)
+        expected.grad = gradient.float()
+        torch.optim.SGD([expected], lr=0.1).step()
+        for weights in (plain, split):
+            weights.descend(slice(0, 41), gradient, torch.full((41,), 0.1), torch.tensor(step))
+        for weights in (plain, split):
+            assert_equal_bits(weights.exact(slice(None)), expected.detach())
+    # A number just between two bfloat16 goes away from 0 here, and to the even one in torch.
+    near, exact = split.read(slice(1, 41)).float(), expected.detach()[1:]
+    assert ((near - exact).abs() <= exact.abs() / 256).all()
+
+
+def assert_equal_bits(found: Tensor, expected: Tensor) -> None:
+    is_number = ~expected.isnan()
+    assert torch.equal(found.isnan(), expected.isnan())
+    assert torch.equal(found.view(torch.int32)[is_number], expected.view(torch.int32)[is_number])
 
 
 def test_rounding_by_chance_is_right_on_average():
@@ -168,6 +172,11 @@ def test_noise_depends_on_seed_step_label_and_feature_alone():
 
     whole = moved(1, 2, slice(0, 64))
     assert torch.equal(moved(1, 2, slice(20, 50)), whole[20:50])
+    part = make_weights("bfloat16", 30, 33, seed=1)
+    part.first_label = 20
+    part.write(slice(None), torch.ones(30, 33))
+    part.descend(slice(0, 30), torch.full((30, 33), 0.001), torch.ones(30), torch.tensor(2))
+    assert torch.equal(part.exact(slice(None)), whole[20:50])
     assert not torch.equal(moved(2, 2, slice(0, 64)), whole)
     assert not torch.equal(moved(1, 3, slice(0, 64)), whole)
     changed = (whole != 1).double()
@@ -195,6 +204,19 @@ def test_half_precision_features_get_gradients_of_their_dtype(make_batch):
     assert features.grad.dtype == torch.bfloat16
 
 
+@every_format
+@pytest.mark.parametrize("cast", ["float", "double", "half", "bfloat16"])
+def test_a_trainer_that_casts_its_model_leaves_the_format_alone(weights, cast, make_batch):
+    batch = make_batch(17, 41)
+    heads = [make_head(batch, weights=weights, update=SGD(momentum=0.9)) for _ in range(2)]
+    getattr(nn.ModuleList([heads[0]]), cast)()
+    for head in heads:
+        head(batch.input.float(), batch.targets)
+    states = [head.state_dict() for head in heads]
+    assert all(value.dtype == states[1][name].dtype for name, value in states[0].items())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 def test_what_chunks_cannot_do_is_refused(make_batch, without_shape_checks):
     batch = make_batch(17, 41)
     with pytest.raises(UsageError, match="label_smoothing"):
@@ -202,6 +224,12 @@ def test_what_chunks_cannot_do_is_refused(make_batch, without_shape_checks):
     counts = LabelCounts(positives=np.ones(41), known=np.full(41, 9))
     with pytest.raises(UsageError, match="DistributionBalancedLoss"):
         make_head(batch, DistributionBalancedLoss(counts))
+    with pytest.raises(UsageError, match=r"torch\.nn\.modules\.loss\.BCEWithLogitsLoss cannot .* of manyhot\.losses"):
+        make_head(batch, nn.BCEWithLogitsLoss())  # pyright: ignore[reportArgumentType] - on purpose
+    with pytest.raises(UsageError, match="lr is nan"):
+        make_head(batch, lr=float("nan"))
+    with pytest.raises(UsageError, match=r"features have shape \(17, 12\); .* with 13 features"):
+        make_head(batch).top_k(batch.input.float()[:, 1:], 3)
     with pytest.raises(UsageError, match="did you mean 'bfloat16'"):
         make_head(batch, weights="bfloat")
     with pytest.raises(UsageError, match="momentum is 1"):

@@ -85,6 +85,12 @@ def curve_of(loss: CellLoss) -> Curve:
     >>> curve_of(BCEWithLogitsLoss())
     Binary(pos_weight=None)
     """
+    # torch's own losses have the names of ours.
+    if not isinstance(loss, CellLoss):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise UsageError(
+            f"{type(loss).__module__}.{type(loss).__name__} cannot be computed together with the head; "
+            "take BCEWithLogitsLoss, FocalLoss or AsymmetricLoss of manyhot.losses"
+        )
     unusual = {
         "label_smoothing": loss.label_smoothing != 0,
         "source_weight": loss.source_weight is not None,

@@ -5,6 +5,8 @@ targets of 256 samples 1 GB each. Here each chunk of labels has its logits forme
 gradient of the features, and used for the update, before the next one is looked at: beside the head there are a few MB.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +52,9 @@ class FusedLinearHead(nn.Module):
     """A linear head with its loss and its update: `loss = head(features, targets)` has already taught it.
 
     While it trains (`head.train()`), the forward pass updates weight and bias at once, by `lr`; `loss.backward()` then only hands
-    the gradient of the features to the encoder. So what is done to the loss afterwards (a factor, a clipped norm, a scaler)
-    reaches the encoder and not the head. Where gradients are not recorded, or after `head.eval()`, nothing is learnt.
+    the gradient of the features to the encoder; where those need none, there is nothing to call it for. So what is done to the
+    loss afterwards (a factor, a clipped norm, a scaler) reaches the encoder and not the head, and where the encoder
+    accumulates gradients over batches, the head makes a step with each. Where gradients are not recorded, or after `head.eval()`, nothing is learnt.
     Weights are buffers, not parameters: no optimiser moves them, and `state_dict` holds them with all that the update needs.
 
     Args:
@@ -99,6 +102,8 @@ class FusedLinearHead(nn.Module):
     ) -> None:
         super().__init__()
         curve_of(loss)
+        if not 0 <= lr < math.inf:
+            raise UsageError(f"lr is {lr!r}; it must be at least 0 and finite")
         self.loss = loss
         self.lr = lr
         self.options = options or LinearOptions()
@@ -176,6 +181,15 @@ class FusedLinearHead(nn.Module):
         """Return the best labels of each sample without forming all logits: see `manyhot.losses.linear.top_k`."""
         read = self.weights.exact
         return stream_top_k(features, read, self.num_labels, k, bias=self.bias, options=self.options)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FusedLinearHead":
+        """Move to devices and leave dtypes alone: they are the format, which `half()` or a double-precision trainer would break."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            found = fn(tensor)
+            return found if found.dtype == tensor.dtype else tensor.to(found.device)
+
+        return super()._apply(moved, recurse)
 
     def to_linear(self) -> nn.Linear:
         """Return an ordinary layer with a copy of the weights, as float32: 4 bytes a weight more.

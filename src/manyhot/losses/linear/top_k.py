@@ -74,6 +74,11 @@ def stream_top_k(
     """
     if k < 1:
         raise UsageError(f"k is {k}; a number of labels from 1 is expected")
+    width = read(slice(0, 1)).shape[1]
+    if features.ndim != 2 or features.shape[1] != width:
+        raise UsageError(
+            f"features have shape {tuple(features.shape)}; (samples, features) with {width:,} features are expected"
+        )
     options = options or LinearOptions()
     chunks, kept = cut_labels(num_labels, options.chunk_size), min(k, num_labels)
     dtype = torch.promote_types(features.dtype, torch.float32)
