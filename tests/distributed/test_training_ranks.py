@@ -123,6 +123,13 @@ def test_a_head_shared_out_over_processes_trains_as_a_whole_one_does(
     assert len(shards) == 1
 
 
+def test_a_head_shared_out_trains_alone_on_a_frozen_encoder(data: Path, tmp_path: Path) -> None:
+    settings = ("--encoder.freeze", "true", "--distributed.head", "sharded")
+    finished = command(str(data), "--out", str(tmp_path / "run"), "--epochs", "1", *settings, *TINY)
+    assert finished.returncode == 0, finished.stderr
+    assert Run(tmp_path / "run").is_finished
+
+
 def test_a_head_saved_by_two_processes_goes_on_with_one(sharded: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(sharded.folder, folder)

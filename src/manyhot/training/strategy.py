@@ -21,8 +21,11 @@ class ShardedHeadStrategy(DDPStrategy):
     """
 
     def configure_ddp(self) -> None:
-        """Wrap the module, without what is sharded."""
+        """Wrap the module, without what is sharded; where nothing else learns, as with a frozen encoder, there is nothing to wrap."""
         assert self.model is not None
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if all(isinstance(parameter, DTensor) for parameter in learning):
+            return
         sharded = [name for name, parameter in self.model.named_parameters() if isinstance(parameter, DTensor)]
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001 - torch has no public name for it # pyright: ignore[reportPrivateUsage]
         ignore(self.model, sharded)
