@@ -24,7 +24,7 @@ def clip_gradient_norm(parameters: Iterable[Tensor], max_norm: float) -> None:
     whole = [gradient for gradient in given if not isinstance(gradient, DTensor)]
     if not given:
         return
-    square = torch.nn.utils.get_total_norm(whole).square() if whole else given[0].new_zeros(())
+    square = torch.nn.utils.get_total_norm(whole).square() if whole else sharded[0].new_zeros(())
     if len(whole) < len(given):
         of_shards = torch.zeros((), device=square.device)
         for gradient in sharded:
