@@ -36,6 +36,24 @@ class CropTransform(ImageTransform, Protocol):
         ...
 
 
+@runtime_checkable
+class PictureChange(Protocol):
+    """A change of a picture that is already of its final size: of its colours, for example."""
+
+    def change(self, planes: UInt8[np.ndarray, "3 h w"], generator: np.random.Generator) -> None:
+        """Change the planes in place; all that is random comes from the generator."""
+        ...
+
+
+@runtime_checkable
+class FinishingTransform(CropTransform, Protocol):
+    """A crop that is changed once more when it is in its place."""
+
+    def finish(self, planes: UInt8[np.ndarray, "3 h w"], generator: np.random.Generator | None) -> None:
+        """Change the square in place, with the generator that the plan has drawn from."""
+        ...
+
+
 @dataclass(frozen=True)
 class EvaluationTransform:
     """Resizes the whole picture to a square: a crop could cut off what a label names. Nothing is random.
@@ -134,3 +152,48 @@ class TrainingTransform:
             filter="linear",
             is_mirrored=self.flip and mirror < 0.5,
         )
+
+
+@dataclass(frozen=True)
+class AugmentedTransform:
+    """A crop, and changes of it one after the other.
+
+    Args:
+        crop: Makes all pictures the same size.
+        changes: What is done then, for example `ColourJitter`, `RandAugment` or `RandomErasing`.
+
+    >>> from manyhot.data.erasing import RandomErasing
+    >>> transform = AugmentedTransform(TrainingTransform(4), (RandomErasing(probability=0.5),))
+    >>> transform(np.zeros((17, 41, 3), np.uint8), np.random.default_rng(0)).shape
+    (4, 4, 3)
+    """
+
+    crop: CropTransform
+    changes: tuple[PictureChange, ...]
+
+    def __call__(
+        self, image: UInt8[np.ndarray, "h w 3"], generator: np.random.Generator | None
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """Return a part of the picture, changed.
+
+        Raises:
+            UsageError: If there is no generator.
+        """
+        planes = self.crop(image, generator).transpose(2, 0, 1)
+        self.finish(planes, generator)
+        return planes.transpose(1, 2, 0)
+
+    def plan(self, height: int, width: int, generator: np.random.Generator | None) -> CropPlan:
+        """Return the plan of the crop."""
+        return self.crop.plan(height, width, generator)
+
+    def finish(self, planes: UInt8[np.ndarray, "3 h w"], generator: np.random.Generator | None) -> None:
+        """Change the crop in place.
+
+        Raises:
+            UsageError: If there is no generator.
+        """
+        if generator is None:
+            raise UsageError("changes of pictures draw random numbers; give them a generator")
+        for change in self.changes:
+            change.change(planes, generator)
