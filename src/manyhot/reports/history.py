@@ -7,7 +7,7 @@ from pathlib import Path
 from manyhot.reports.plots import Line
 
 # Columns that say when and how fast, not how well.
-NOT_SHOWN = ("epoch", "step", "seconds", "images_per_s")
+NOT_SHOWN = ("epoch", "step", "seconds", "images_per_s", "waiting_share")
 
 
 def read_history(path: Path) -> dict[str, Line]:

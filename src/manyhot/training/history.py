@@ -32,6 +32,8 @@ class EpochRecord:
         val_map_macro: The validation figure; NaN where it is undefined.
         lr: Learning rate of the epoch's last step.
         images_per_s: Training samples a second, over all processes, without validation.
+        waiting_share: Share of the training's time that went by between the end of one step and the start of the next:
+            waiting for the loader, and for copies to the device that it does not overlap. Of this process.
         seconds: Time since training started, without the time that it stood still.
     """
 
@@ -41,6 +43,7 @@ class EpochRecord:
     val_map_macro: float
     lr: float
     images_per_s: float
+    waiting_share: float
     seconds: float
 
 
@@ -60,6 +63,7 @@ class History(Callback):
         self._loss_sum: Tensor | None = None
         self._num_samples = 0
         self._train_s = 0.0
+        self._waiting_s = 0.0
         self._total_s = 0.0
         self._last_mark_s = 0.0
         self._lr = math.nan
@@ -72,8 +76,9 @@ class History(Callback):
         self._last_mark_s = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
-        """Remember the learning rate of the step."""
+        """Remember the learning rate of the step, and how long it had to wait for its batch."""
         del pl_module, batch, batch_idx
+        self._waiting_s += time.monotonic() - self._last_mark_s
         self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
@@ -100,14 +105,20 @@ class History(Callback):
             val_map_macro=float(metrics["val_map_macro"]) if "val_map_macro" in metrics else math.nan,
             lr=self._lr,
             images_per_s=num_samples / max(self._train_s, 1e-9),
+            waiting_share=self.waiting_share,
             seconds=self._total_s,
         )
         self.records.append(record)
-        self._loss_sum, self._num_samples, self._train_s = None, 0, 0.0
+        self._loss_sum, self._num_samples, self._train_s, self._waiting_s = None, 0, 0.0, 0.0
         if trainer.is_global_zero:
             write_text(self._folder / FILE_NAME, as_csv(self.records))
             for logger in trainer.loggers:
-                figures = {"epoch_train_loss": record.train_loss, "lr": record.lr, "images_per_s": record.images_per_s}
+                figures = {
+                    "epoch_train_loss": record.train_loss,
+                    "lr": record.lr,
+                    "images_per_s": record.images_per_s,
+                    "waiting_share": record.waiting_share,
+                }
                 logger.log_metrics(figures, step=record.step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -122,6 +133,7 @@ class History(Callback):
             val_map_macro=math.nan,
             lr=self._lr,
             images_per_s=0.0,
+            waiting_share=0.0,
             seconds=self._total_s,
         )
         write_text(self._folder / FILE_NAME, as_csv([*self.records, record]))
@@ -134,6 +146,7 @@ class History(Callback):
             "loss_sum": loss_sum,
             "num_samples": num_samples,
             "train_s": self._train_s,
+            "waiting_s": self._waiting_s,
             "total_s": self._total_s,
         }
 
@@ -141,6 +154,7 @@ class History(Callback):
         """Go on from a checkpoint's records."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
         self._train_s, self._total_s = state_dict["train_s"], state_dict["total_s"]
+        self._waiting_s = state_dict["waiting_s"]
         # The sums are of all processes: one of them carries them on.
         if is_first_process():
             self._loss_sum = torch.tensor(state_dict["loss_sum"], dtype=torch.float64)
@@ -150,6 +164,11 @@ class History(Callback):
     def images_per_s(self) -> float:
         """Training samples a second in this epoch so far, over all processes as far as this one can tell."""
         return self._num_samples * self._num_processes / max(self._train_s, 1e-9)
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of this epoch's training time so far in which no step was on its way."""
+        return min(1.0, self._waiting_s / max(self._train_s, 1e-9))
 
     def _lap(self) -> float:
         now_s = time.monotonic()
@@ -167,15 +186,17 @@ def as_csv(records: list[EpochRecord]) -> str:
     """Return the records as CSV with a header; undefined values are empty.
 
     >>> print(as_csv([EpochRecord(epoch=1, step=8, train_loss=0.5, val_map_macro=float("nan"), lr=0.001,
-    ...     images_per_s=99.96, seconds=12.34)]))
-    epoch,step,train_loss,val_map_macro,lr,images_per_s,seconds
-    1,8,0.5,,0.001,100.0,12.3
+    ...     images_per_s=99.96, waiting_share=0.12345, seconds=12.34)]))
+    epoch,step,train_loss,val_map_macro,lr,images_per_s,waiting_share,seconds
+    1,8,0.5,,0.001,100.0,0.123,12.3
     <BLANKLINE>
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(EpochRecord))
     for record in records:
-        values = asdict(record) | {"images_per_s": round(record.images_per_s, 1), "seconds": round(record.seconds, 1)}
+        values = asdict(record)
+        for name, digits in (("images_per_s", 1), ("waiting_share", 3), ("seconds", 1)):
+            values[name] = round(values[name], digits)
         writer.writerow("" if value != value else value for value in values.values())  # noqa: PLR0124 - NaN only
     return text.getvalue()

@@ -16,6 +16,8 @@ from manyhot.training.history import EpochRecord, History
 log = logging.getLogger("manyhot")
 
 REFRESH_S = 0.5
+WAITING_SHARE = 0.2
+"""From here on the log says how to wait less."""
 # What matters most comes first: 80 columns hold it all.
 BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left{postfix}"
 
@@ -36,6 +38,7 @@ class Progress(Callback):
         self._start_s = 0.0
         self._start_batches = 0
         self._shown_s = 0.0
+        self._has_advised = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar, where there is a terminal."""
@@ -88,11 +91,13 @@ class Progress(Callback):
         record = self._history.records[-1]
         if self._bar is not None:
             self._describe(trainer, self._bar, record.train_loss, record.images_per_s)
+            self._advise(record)
             return
         done = (trainer.current_epoch + 1) * _batches_an_epoch(trainer)
         pace_s = (time.monotonic() - self._start_s) / max(1, done - self._start_batches)
         left_s = pace_s * max(0, _batches_in_all(trainer) - done)
         log.info("%s", epoch_line(record, num_epochs=_num_epochs(trainer), left_s=left_s))
+        self._advise(record)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
@@ -103,6 +108,17 @@ class Progress(Callback):
         """Close the bar."""
         del trainer, pl_module, exception
         self._close()
+
+    def _advise(self, record: EpochRecord) -> None:
+        # Of the first epoch, whose start takes what others do not, nothing is concluded.
+        if self._has_advised or record.epoch < 2 or record.waiting_share < WAITING_SHARE:
+            return
+        self._has_advised = True
+        log.info(
+            "training waits for pictures %.0f %% of its time: more --training.workers if there are cores left, smaller "
+            "files (manyhot pack), or --loading.cache memory",
+            100 * record.waiting_share,
+        )
 
     def _describe(self, trainer: Trainer, bar: "Bar", loss: float, images_per_s: float) -> None:
         self._shown_s = time.monotonic()
@@ -121,14 +137,14 @@ def epoch_line(record: EpochRecord, *, num_epochs: int, left_s: float) -> str:
     """Return one line on an epoch.
 
     >>> record = EpochRecord(epoch=3, step=300, train_loss=0.12345, val_map_macro=0.87, lr=1e-3, images_per_s=1234.5,
-    ...     seconds=60.0)
+    ...     waiting_share=0.081, seconds=60.0)
     >>> epoch_line(record, num_epochs=20, left_s=340.0)
-    'epoch 3/20: train loss 0.1235, val map_macro 0.8700, 1,234 images/s, 6 min left'
+    'epoch 3/20: train loss 0.1235, val map_macro 0.8700, 1,234 images/s (8 % waiting for them), 6 min left'
     """
     left = f"{duration(left_s)} left" if record.epoch < num_epochs else "done"
     return (
         f"epoch {record.epoch}/{num_epochs}: train loss {record.train_loss:.4f}, val map_macro {_figure(record)}, "
-        f"{record.images_per_s:,.0f} images/s, {left}"
+        f"{record.images_per_s:,.0f} images/s ({100 * record.waiting_share:.0f} % waiting for them), {left}"
     )
 
 
