@@ -13,7 +13,9 @@ from PIL import Image
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.decoding import decode_image
 from manyhot.data.loading import Batch, ImageLoader
+from manyhot.data.mixing import Mixing
 from manyhot.data.order import Ranks
+from manyhot.data.quarantine import Quarantine
 from manyhot.data.samples import Request, SampleReader
 from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
 from manyhot.data.threads import BATCHES_AHEAD
@@ -139,11 +141,19 @@ def test_an_order_of_another_number_of_samples_is_refused(manifest: Manifest) ->
         loader_of(manifest, order=Shuffled(7, seed=0))
 
 
-def test_batches_have_keys_of_their_own(manifest: Manifest) -> None:
-    loader = loader_of(manifest)
-    keys = [batch.key for _ in range(2) for batch in loader]
-    assert len(set(keys)) == len(keys)
-    assert keys == [batch.key for again in [loader_of(manifest)] for _ in range(2) for batch in again]
+@pytest.mark.parametrize("worker_kind", ["threads", "processes"])
+def test_mixtures_are_resumed_exactly_and_differ_from_batch_to_batch(manifest: Manifest, worker_kind: str) -> None:
+    options = {"mixing": Mixing(mixup=1.0, cutmix=1.0), "num_workers": 2, "worker_kind": worker_kind}
+    whole = [*loader_of(manifest, **options)]
+    plain = [*loader_of(manifest)]
+    assert not any(torch.equal(one.images, other.images) for one, other in zip(whole, plain, strict=True))
+    stopped = loader_of(manifest, **options)
+    for _, _ in zip(range(2), stopped, strict=False):
+        pass
+    resumed = loader_of(manifest, **{**options, "num_workers": 0})
+    resumed.load_state_dict(stopped.state_dict())
+    assert_same(whole[2:], resumed)
+    assert all(batch.targets.values is not None for batch in whole)
 
 
 def test_batches_that_are_kept_stay_as_they_are(manifest: Manifest) -> None:
@@ -388,3 +398,28 @@ def test_a_batch_moves_with_its_labels(manifest: Manifest) -> None:
     assert moved.images.device.type == "meta"
     assert moved.targets.device.type == "meta"
     assert moved.rows.device.type == "cpu"
+
+
+@pytest.mark.parametrize("worker_kind", ["threads", "processes"])
+def test_pictures_that_cannot_be_read_are_left_out_by_name_where_that_was_asked_for(
+    tmp_path: Path, worker_kind: str
+) -> None:
+    names = [f"{row}.png" for row in range(6)]
+    for name in names:
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    (tmp_path / "2.png").write_bytes(b"<html>")
+    (tmp_path / "5.png").unlink()
+    data = Manifest.from_lists(tmp_path, names, LabelSets.from_names([["cat"], [], ["cat"], [], ["cat"], ["cat"]]))
+    quarantine = Quarantine(6, bad_files="skip", max_share=0.5)
+    options = {"batch_size": 3, "num_workers": 2, "worker_kind": worker_kind, "quarantine": quarantine}
+    loader = loader_of(data, range(6), shuffle=False, **options)
+    for _ in range(2):
+        batches = list(loader)
+        assert [batch.rows.tolist() for batch in batches] == [[0, 1], [3, 4]]
+        assert [batch.targets.row_offsets.tolist() for batch in batches] == [[0, 1, 1], [0, 0, 1]]
+        assert [batch.num_samples for batch in batches] == [2, 2]
+    assert [row for row, _ in quarantine.failures] == [2, 5]
+    assert "2.png: is an HTML page" in quarantine.failures[0][1]
+    strict = Quarantine(6, bad_files="skip", max_share=0.2)
+    with pytest.raises(TrainingError, match=r"2 of 6 pictures cannot be read.*5\.png"):
+        list(loader_of(data, range(6), shuffle=False, **{**options, "quarantine": strict}))

@@ -104,7 +104,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_picture(manifest: Manife
             os.kill(os.getpid(), signal.SIGKILL)
         return image
 
-    with pytest.raises(TrainingError, match=r"pictures0/9\.png: the process that loaded it was killed"):
+    with pytest.raises(TrainingError, match=r"pictures\d+/9\.png: the process that loaded it was killed"):
         list(loader_of(manifest, dies, "processes"))
 
 

@@ -6,7 +6,7 @@ holds what was chosen.
 
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
-from manyhot.config.loading import LoadingConfig
+from manyhot.config.loading import AugmentationConfig, LoadingConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
 from manyhot.config.models import (
     BranchingConfig,
@@ -25,6 +25,7 @@ from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserCon
 
 __all__ = [
     "AdamWConfig",
+    "AugmentationConfig",
     "BinaryCrossEntropyConfig",
     "BranchingConfig",
     "CSRAConfig",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from manyhot.config.checks import require
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
-from manyhot.config.loading import LoadingConfig
+from manyhot.config.loading import AugmentationConfig, LoadingConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
 from manyhot.config.models import BranchingConfig, EncoderConfig, HeadConfig, LinearHeadConfig
 from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserConfig, TrainingConfig
@@ -21,6 +21,7 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     head: HeadConfig = field(default_factory=LinearHeadConfig)

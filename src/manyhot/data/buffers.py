@@ -37,6 +37,7 @@ class BatchBuffers:
     def __init__(self, *, max_kept: int) -> None:
         self._max_kept = max_kept
         self._free: list[UInt8[np.ndarray, " bytes"]] = []
+        self._largest = 0
         self._is_pinned = torch.cuda.is_available()
 
     def take(self, shape: tuple[int, int, int, int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -44,6 +45,8 @@ class BatchBuffers:
         if self._is_pinned:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         size = int(np.prod(shape))
+        # Of one size, the largest so far: then a small last batch leaves nothing that is too small for others.
+        self._largest = max(self._largest, size)
         memory = self._kept(size)
         lease = memory[:size]
         # The tensor holds the lease, and so does whatever shares the tensor's memory.
@@ -57,7 +60,7 @@ class BatchBuffers:
                 memory = self._free.pop()
                 if len(memory) >= size:
                     return memory
-        return np.empty(size, dtype=np.uint8)
+        return np.empty(self._largest, dtype=np.uint8)
 
     def _give_back(self, memory: UInt8[np.ndarray, " bytes"]) -> None:
         if len(self._free) < self._max_kept:

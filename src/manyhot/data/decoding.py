@@ -71,7 +71,7 @@ class EncodedImage:
         Raises:
             ImageError: If it is damaged, naming the file.
         """
-        divisor = self._divisor(at_least)
+        divisor = self.divisor(at_least)
         try:
             image = upright(_decode(self.container, divisor), self.orientation)
         except ImageError as error:
@@ -85,8 +85,8 @@ class EncodedImage:
             left=spare[1] if self.orientation in MIRRORED else 0.0,
         )
 
-    def _divisor(self, at_least: tuple[int, int] | None) -> int:
-        """Return by how much libjpeg is to divide the sides: other fractions are slower than decoding it all."""
+    def divisor(self, at_least: tuple[int, int] | None) -> int:
+        """Return by how much the sides are divided in decoding: other fractions are slower than decoding it all."""
         if at_least is None or self.container.format != "JPEG":
             return 1
         shrink = min(stored // wanted for stored, wanted in zip(self.size, at_least, strict=True))

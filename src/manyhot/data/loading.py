@@ -17,12 +17,15 @@ from jaxtyping import Int64, Integer, UInt8
 from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
+from manyhot.data.caching import PictureCache
+from manyhot.data.mixing import Mixing
 from manyhot.data.order import Ranks, batch_key, batch_offsets
 from manyhot.data.processes import ProcessLoading
-from manyhot.data.samples import LoadedImages, Request, SampleReader
+from manyhot.data.quarantine import Quarantine
+from manyhot.data.samples import Failure, LoadedImages, Request, SampleReader
 from manyhot.data.sampling import InOrder, Order
 from manyhot.data.threads import ThreadLoading
-from manyhot.errors import TrainingError, UsageError
+from manyhot.errors import ImageError, TrainingError, UsageError
 from manyhot.sources.manifest import Manifest
 from manyhot.targets import SparseTargets
 
@@ -64,7 +67,6 @@ class Batch:
         images: Pictures as they were decoded and resized: the model normalises them on its device.
         targets: Labels of each picture.
         rows: Row of each picture in the manifest; stays on the CPU.
-        key: Seed of what is drawn for the batch as a whole, such as who is mixed with whom.
 
     >>> batch = Batch(
     ...     images=torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
@@ -78,7 +80,6 @@ class Batch:
     images: UInt8[Tensor, "n 3 h w"]
     targets: SparseTargets
     rows: Int64[Tensor, " n"]
-    key: int = 0
 
     @property
     def num_samples(self) -> int:
@@ -115,6 +116,10 @@ class ImageLoader:
             then a rank may be left without a sample, as evaluation allows.
         num_workers: Threads or processes that decode; 0 decodes in the thread that iterates. The batches are the same.
         worker_kind: Threads are faster, unless the transform spends its time in Python.
+        quarantine: What is done with pictures that cannot be read; without it the first one is an error.
+        cache: Where decoded pictures are kept; with threads only, since processes share none.
+        mixing: Mixes the pictures of each batch in pairs; under torch.distributed those of a rank, so that what is mixed
+            depends on the number of ranks.
         timeout_s: How long a picture (with processes: a batch) may take before it is given up, by name.
         drop_last: Whether to leave out a last batch that is not full.
         ranks: Which part of each batch this process gets; its place in torch's process group unless given.
@@ -135,6 +140,9 @@ class ImageLoader:
         order: Order | None = None,
         num_workers: int,
         worker_kind: WorkerKind = "threads",
+        quarantine: Quarantine | None = None,
+        cache: PictureCache | None = None,
+        mixing: Mixing | None = None,
         timeout_s: float = TIMEOUT_S,
         drop_last: bool = False,
         ranks: Ranks | None = None,
@@ -148,14 +156,16 @@ class ImageLoader:
         # Here, not in the middle of an epoch: a row that is out of range, a batch size that makes no batch.
         manifest.labels.take(self._rows[[self._rows.argmin(), self._rows.argmax()]] if len(self._rows) else [])
         batch_offsets(self._order.epoch_length, batch_size, drop_last=drop_last)
-        self._labels = manifest.labels
+        if cache is not None and num_workers and worker_kind == "processes":
+            raise UsageError("worker processes cannot share a cache of pictures; load with threads")
+        self._labels, self._mixing, self._quarantine = manifest.labels, mixing, quarantine
         self._batch_size, self._drop_last = batch_size, drop_last
         self._seed, self._is_training = seed, order is not None
         self._ranks = ranks
         self._epoch, self._position = 0, 0
         # Whether the next iteration starts where the loader stands; else it is a new epoch.
         self._is_placed = True
-        self._reader = SampleReader(manifest.pictures, transform, seed=seed)
+        self._reader = SampleReader(manifest.pictures, transform, seed=seed, cache=cache)
         self._loading = make_loading(
             self._reader, num_workers=num_workers, worker_kind=worker_kind, timeout_s=timeout_s
         )
@@ -245,12 +255,17 @@ class ImageLoader:
 
     def _batch_of(self, loaded: LoadedImages, share: slice) -> Batch:
         for failure in loaded.failures:
-            raise failure.named(self._reader.name_of(failure.row))
+            self._leave_out(failure)
         size = share.stop - share.start
-        rows = loaded.rows[:size]
-        return Batch(
-            images=loaded.images[:size],
-            targets=SparseTargets.from_label_sets(self._labels.take(rows)),
-            rows=torch.from_numpy(rows),
-            key=batch_key(seed=self._seed, epoch=self._epoch, position=share.start),
-        )
+        rows, images = loaded.rows[:size], loaded.images[:size]
+        targets = SparseTargets.from_label_sets(self._labels.take(rows))
+        if self._mixing is not None:
+            key = batch_key(seed=self._seed, epoch=self._epoch, position=share.start)
+            targets = self._mixing.mix(images, targets, key=key)
+        return Batch(images=images, targets=targets, rows=torch.from_numpy(rows))
+
+    def _leave_out(self, failure: Failure) -> None:
+        error = failure.named(self._reader.name_of(failure.row))
+        if self._quarantine is None or not isinstance(error, ImageError):
+            raise error
+        self._quarantine.handle(error, failure.row)

@@ -1,13 +1,14 @@
 """From a file to what the model sees, in one go: no more is decoded than the crop needs."""
 
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
-from manyhot.data.augmentation import CropTransform, ImageTransform
+from manyhot.data.augmentation import CropTransform, FinishingTransform, ImageTransform
 from manyhot.data.decoding import MAX_PIXELS, open_image
-from manyhot.data.resizing import write_crop
+from manyhot.data.resizing import ScaledPixels, write_crop
 from manyhot.errors import UsageError
 
 
@@ -41,12 +42,43 @@ def load_picture(
     Traceback (most recent call last):
     manyhot.errors.ImageError: absent.jpg: does not exist
     """
-    encoded = open_image(source, max_pixels=max_pixels)
+    return render_picture(open_image(source, max_pixels=max_pixels), transform, generator, out=out)
+
+
+@runtime_checkable
+class OpenedImage(Protocol):
+    """A picture that can be decoded: `EncodedImage` is one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Stored height and width, upright."""
+        ...
+
+    def decode(self, *, at_least: tuple[int, int] | None = None) -> ScaledPixels:
+        """Return the pixels, not smaller than asked for."""
+        ...
+
+
+def render_picture(
+    encoded: OpenedImage,
+    transform: ImageTransform,
+    generator: np.random.Generator | None = None,
+    *,
+    out: UInt8[np.ndarray, "3 height width"] | None = None,
+) -> UInt8[np.ndarray, "3 height width"]:
+    """Return an opened picture, decoded and transformed, as three planes: see `load_picture`.
+
+    Raises:
+        ImageError: If it is damaged, naming it.
+        UsageError: If the transform gives another size than that of `out`.
+    """
     if isinstance(transform, CropTransform):
         plan = transform.plan(*encoded.size, generator)
         image = encoded.decode(at_least=plan.least_size(*encoded.size))
         planes = np.empty((3, plan.size, plan.size), dtype=np.uint8) if out is None else out
         write_crop(image, plan, planes)
+        if isinstance(transform, FinishingTransform):
+            transform.finish(planes, generator)
         return planes
     planes = transform(encoded.decode().pixels, generator).transpose(2, 0, 1)
     if out is None:

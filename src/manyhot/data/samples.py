@@ -9,9 +9,10 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
-from manyhot.data.decoding import BYTES_NAME
+from manyhot.data.caching import PictureCache
+from manyhot.data.decoding import BYTES_NAME, open_image
 from manyhot.data.order import sample_generator
-from manyhot.data.pictures import load_picture
+from manyhot.data.pictures import OpenedImage, render_picture
 from manyhot.errors import ImageError, ManyhotError, TrainingError, UsageError
 from manyhot.sources.picture_store import PictureStore
 
@@ -78,12 +79,16 @@ class SampleReader:
         pictures: The picture of each row.
         transform: Makes all pictures the same size.
         seed: With epoch, row and repeat it decides every random number that the transform draws.
+        cache: Where decoded pictures are kept, if they are.
     """
 
-    def __init__(self, pictures: PictureStore, transform: ImageTransform, *, seed: int) -> None:
+    def __init__(
+        self, pictures: PictureStore, transform: ImageTransform, *, seed: int, cache: PictureCache | None = None
+    ) -> None:
         self._pictures = pictures
         self._transform = transform
         self._seed = seed
+        self._cache = cache
 
     def name_of(self, row: int) -> str:
         """Return what messages call a picture."""
@@ -102,13 +107,20 @@ class SampleReader:
         row = int(request.rows[place])
         generator = sample_generator(seed=self._seed, epoch=request.epoch, row=row, repeat=request.repeat_of(place))
         try:
-            return load_picture(self._pictures.read(row), self._transform, generator, out=out)
+            return render_picture(self._open(row), self._transform, generator, out=out)
         except ImageError as error:
             return Failure(row=row, error=ImageError(str(error).removeprefix(f"{BYTES_NAME}: ")))
         except UsageError as error:
             return Failure(row=row, error=error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a transform is anybody's code; who waits is told
             return Failure(row=row, error=_transform_error(error))
+
+    def _open(self, row: int) -> OpenedImage:
+        kept = None if self._cache is None else self._cache.get(row)
+        if kept is not None:
+            return kept
+        encoded = open_image(self._pictures.read(row))
+        return encoded if self._cache is None else self._cache.keep(row, encoded)
 
 
 def _transform_error(error: BaseException) -> TrainingError:

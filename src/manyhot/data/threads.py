@@ -53,7 +53,7 @@ class ThreadLoading:
         self._num_threads = num_threads
         self._timeout_s = timeout_s
         # Those on their way, the one in use, and the one before it.
-        self._buffers = BatchBuffers(max_kept=BATCHES_AHEAD + 2)
+        self._buffers = BatchBuffers(max_kept=BATCHES_AHEAD + 3)
 
     def load(self, requests: Iterable[Request]) -> Generator[LoadedImages]:
         """Yield the batch of each request; requests are read a few batches ahead.

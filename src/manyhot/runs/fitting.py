@@ -9,6 +9,7 @@ from jaxtyping import Float
 from lightning.pytorch import Trainer
 
 from manyhot.config import DataConfig, Recipe
+from manyhot.data.quarantine import Quarantine
 from manyhot.errors import UsageError
 from manyhot.losses import Loss, starting_logits
 from manyhot.models.classifier import Classifier
@@ -18,6 +19,7 @@ from manyhot.runs import assembly, loaders, networks
 from manyhot.runs.finishing import finish
 from manyhot.runs.ground import Ground, new_ground, resumed_ground
 from manyhot.runs.launching import launch_training
+from manyhot.runs.left_out import record_left_out
 from manyhot.runs.loss_assembly import head_loss_obstacle, make_head_loss, make_loss
 from manyhot.runs.run import Run
 from manyhot.runs.scoring import best_device, score
@@ -75,6 +77,7 @@ def _train(recipe: Recipe, out: Path | None, *, resume: bool) -> Run:
         # Not before: what can be wrong with encoder, weights or devices must not leave a folder behind.
         by_first_process(lambda: _claim_folder(ground))
     fit(fitting.trainer, fitting.module, fitting.data, checkpoint=fitting.checkpoint)
+    record_left_out(fitting.quarantine, ground.folder)
     # A sharded head has served; what the run keeps is whole.
     model = networks.make_model(ground.recipe, spec) if _is_sharded(ground.recipe) else fitting.model
     load_weights(model, best_checkpoint(ground.folder))
@@ -104,6 +107,7 @@ class Fitting:
     data: MultiLabelData
     trainer: Trainer
     checkpoint: Path | None
+    quarantine: Quarantine
 
 
 def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
@@ -116,7 +120,8 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     loss = make_loss(recipe.loss, manifest.labels.take(rows), ground.counts)
     if checkpoint is None:
         networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
-    train_loader = loaders.training_loader(recipe, manifest, rows)
+    quarantine = loaders.make_quarantine(recipe.loading, num_samples=len(rows))
+    train_loader = loaders.training_loader(recipe, manifest, rows, quarantine)
     if _is_sharded(recipe):
         model.head = shard_head(model.head, mesh_of_all(best_device()))
     module = MultiLabelModule(
@@ -139,7 +144,7 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
         sharded_head=_is_sharded(recipe),
     )
     data = MultiLabelData(train_loader, _evaluation_loader(ground, "val"))
-    return Fitting(model=model, module=module, data=data, trainer=trainer, checkpoint=checkpoint)
+    return Fitting(model=model, module=module, data=data, trainer=trainer, checkpoint=checkpoint, quarantine=quarantine)
 
 
 def _loss_in_training(ground: Ground, loss: Loss) -> Loss | FeatureLoss:

@@ -1,16 +1,34 @@
 """From settings to the loaders of a run."""
 
+import logging
 import os
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
-from manyhot.config import Recipe
-from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
+from manyhot.config import AugmentationConfig, ImagesConfig, LoadingConfig, Recipe
+from manyhot.data.augmentation import (
+    AugmentedTransform,
+    CropTransform,
+    EvaluationTransform,
+    PictureChange,
+    TrainingTransform,
+)
+from manyhot.data.balancing import sampling_repeats
+from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, available_bytes, decoded_bytes
+from manyhot.data.colour import ColourJitter
+from manyhot.data.erasing import RandomErasing
 from manyhot.data.loading import ImageLoader
-from manyhot.data.sampling import Shuffled
+from manyhot.data.mixing import Mixing
+from manyhot.data.quarantine import Quarantine
+from manyhot.data.rand_augment import RandAugment
+from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
+from manyhot.labels import LabelSets
 from manyhot.sources import Manifest
+from manyhot.sources.picture_store import PictureStore
+
+log = logging.getLogger("manyhot")
 
 MAX_WORKERS = 16
 
@@ -22,20 +40,87 @@ def default_workers() -> int:
     return min(cores, MAX_WORKERS) if torch.cuda.is_available() else max(1, cores // 2)
 
 
-def training_loader(recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"]) -> ImageLoader:
-    """Return the loader of augmented, shuffled training batches."""
-    images = recipe.images
+def training_loader(
+    recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"], quarantine: Quarantine
+) -> ImageLoader:
+    """Return the loader of augmented training batches."""
     return ImageLoader(
         manifest,
         rows,
-        TrainingTransform(images.size, min_scale=images.min_scale, flip=images.flip),
+        training_transform(recipe.images, recipe.augmentation),
         batch_size=recipe.training.batch_size,
         seed=recipe.seed,
-        order=Shuffled(len(rows), seed=recipe.seed),
+        order=training_order(recipe.loading, manifest.labels.take(rows), seed=recipe.seed),
         num_workers=recipe.training.workers or 0,
         worker_kind=recipe.loading.loader,
+        quarantine=quarantine,
+        cache=picture_cache(recipe.loading, manifest.pictures, rows),
+        mixing=make_mixing(recipe.augmentation),
         timeout_s=recipe.loading.timeout_s,
     )
+
+
+def make_quarantine(config: LoadingConfig, *, num_samples: int) -> Quarantine:
+    """Return what is done with training pictures that cannot be read."""
+    return Quarantine(num_samples, bad_files=config.bad_files, max_share=config.max_skipped_share)
+
+
+def training_transform(images: ImagesConfig, config: AugmentationConfig) -> CropTransform:
+    """Return how each training picture is cropped and changed."""
+    crop = TrainingTransform(images.size, min_scale=images.min_scale, flip=images.flip)
+    changes: list[PictureChange] = []
+    if config.randaugment:
+        changes.append(RandAugment(num_changes=config.randaugment, magnitude=config.magnitude))
+    if max(config.brightness, config.contrast, config.saturation, config.hue) > 0:
+        colours = ColourJitter(
+            brightness=config.brightness, contrast=config.contrast, saturation=config.saturation, hue=config.hue
+        )
+        changes.append(colours)
+    # Last: what is erased stays so.
+    if config.erasing:
+        changes.append(RandomErasing(probability=config.erasing))
+    return AugmentedTransform(crop, tuple(changes)) if changes else crop
+
+
+def make_mixing(config: AugmentationConfig) -> Mixing | None:
+    """Return how pictures are mixed, if they are."""
+    return Mixing(mixup=config.mixup, cutmix=config.cutmix) if config.mixup or config.cutmix else None
+
+
+def training_order(config: LoadingConfig, labels: LabelSets, *, seed: int) -> Order:
+    """Return which training samples come when, and log it where it is not each of them once."""
+    if config.order == "windowed":
+        return Windowed(labels.num_samples, seed=seed, block=config.block, window=config.window)
+    if config.sampling == "uniform":
+        return Shuffled(labels.num_samples, seed=seed)
+    repeats = sampling_repeats(
+        labels, config.sampling, threshold=config.repeat_threshold, max_repeats=config.max_repeats
+    )
+    order = Repeated(repeats, seed=seed)
+    log.info(
+        "sampling %s: epochs of %s samples, of which each comes %.2g to %.2g times; figures on val and test stay unweighted",
+        config.sampling,
+        f"{order.epoch_length:,}",
+        repeats.min(),
+        repeats.max(),
+    )
+    return order
+
+
+def picture_cache(config: LoadingConfig, pictures: PictureStore, rows: Int64[np.ndarray, " k"]) -> PictureCache | None:
+    """Return where decoded pictures are kept, if they fit or that was asked for, and log why."""
+    if config.cache == "off" or config.loader == "processes":
+        return None
+    needed, available = decoded_bytes(pictures, rows), available_bytes()
+    fits = needed <= SHARE_OF_MEMORY * available
+    sizes = f"decoded they take about {needed / 1e9:.2f} GB, and {available / 1e9:.1f} GB of memory are free"
+    if config.cache == "auto" and not fits:
+        log.info("training pictures are decoded anew in every epoch: %s", sizes)
+        return None
+    log.info("training pictures are decoded once and kept in memory: %s", sizes)
+    if not fits:
+        log.warning("warning: that is more than a quarter; --loading.cache off if memory runs out")
+    return PictureCache()
 
 
 def evaluation_loader(
