@@ -109,11 +109,13 @@ def autograd_steps(num_samples: int, num_features: int, num_labels: int) -> Step
 
 def heads_of(num_features: int, num_labels: int, formats: tuple[str, ...]) -> dict[str, FusedLinearHead]:
     """Return heads that update themselves, in the given formats."""
-    start = torch.randn(num_labels, num_features, generator=torch.Generator().manual_seed(1)) / num_features**0.5
     heads = {}
     for name in formats:
         heads[name] = FusedLinearHead(num_features, num_labels, loss=BCEWithLogitsLoss(), lr=LR, weights=name)  # pyright: ignore[reportArgumentType] - a format
-        heads[name].weights.write(slice(None), start)
+        generator = torch.Generator().manual_seed(1)
+        for labels in cut_labels(num_labels):
+            start = torch.randn(labels.stop - labels.start, num_features, generator=generator) / num_features**0.5
+            heads[name].weights.write(labels, start)
     return heads
 
 
@@ -258,7 +260,7 @@ def main() -> None:
     else:
         makers = {"autograd": autograd_steps, "update": update_steps, "curves": curve_steps}
         shape = tuple(arguments.shape)
-        line = report(arguments.mode, shape, makers[arguments.mode](*shape), memory=shape[2] <= 200_000)
+        line = report(arguments.mode, shape, makers[arguments.mode](*shape), memory=shape[2] <= 600_000)
     print(json.dumps(line))
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
