@@ -1,7 +1,7 @@
 """The pass over the cells of a batch, chunk after chunk: which way of it suits the device."""
 
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64
@@ -12,6 +12,7 @@ from manyhot.losses.linear.curves import CellRule
 from manyhot.losses.linear.pointwise import logits_to_gradient
 
 
+@runtime_checkable
 class CellPass(Protocol):
     """From logits to gradients, chunk after chunk of one batch."""
 
