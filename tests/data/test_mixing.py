@@ -34,7 +34,7 @@ def random_targets(kind: str, num_samples: int, seed: int) -> SparseTargets:
         LabelSource(name="verified", unlisted="unknown"),
         LabelSource(name="some labels", annotated=(0, 2, 3)),
     )
-    source_ids = generator.integers(0, 3, num_samples)
+    source_ids = generator.integers(0, 3, num_samples).astype(np.uint16)
     positives = [np.flatnonzero(row).tolist() for row in dense]
     exceptions = [np.flatnonzero((row == 0) & (generator.random(WIDTH) < 0.3)).tolist() for row in dense]
     exceptions = [

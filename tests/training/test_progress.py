@@ -16,8 +16,10 @@ from manyhot.training.trainer import fit
 
 
 def test_without_a_terminal_there_is_one_line_an_epoch(
-    tiny: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A busy machine may wait for these pictures; what is then advised is another test's.
+    monkeypatch.setattr("manyhot.training.progress.WAITING_SHARE", 2.0)
     with caplog.at_level(logging.INFO, "manyhot"):
         fit(tiny.tiny_trainer(tmp_path), tiny.tiny_module(), tiny.tiny_data())
     lines = [record.getMessage() for record in caplog.records]
@@ -33,6 +35,7 @@ def test_on_a_terminal_there_is_one_bar_for_the_whole_training(
     tiny: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("manyhot.training.progress.WAITING_SHARE", 2.0)
     monkeypatch.setenv("COLUMNS", "80")
     fit(tiny.tiny_trainer(tmp_path), tiny.tiny_module(), tiny.tiny_data())
     written = capsys.readouterr().err

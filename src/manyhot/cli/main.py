@@ -18,7 +18,7 @@ COMMANDS = {
     "demo": "train on handwritten digits that are at hand, to see everything work",
     "check": "say what is wrong or risky in data, or in a run",
     "convert": "write any data into a label store, which opens at once",
-    "pack": "write pictures and labels into shards, made smaller on the way if asked",
+    "pack": "write pictures and labels into shards, smaller if asked",
     "train": "train a model on a folder of pictures and their labels",
     "evaluate": "measure a run on its test split or on other data",
     "predict": "predict the labels of pictures",
