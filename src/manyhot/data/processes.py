@@ -68,7 +68,8 @@ class ProcessLoading:
         self._requests.pending = requests
         try:
             for images, rows, failures in self._loader:
-                yield LoadedImages(images=images, rows=rows.numpy(), failures=failures)
+                # torch makes lists of tuples on the way.
+                yield LoadedImages(images=images, rows=rows.numpy(), failures=tuple(failures))
         except RuntimeError as error:
             # torch has no type of its own for either.
             if "DataLoader timed out" in str(error):
