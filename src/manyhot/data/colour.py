@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from manyhot.errors import UsageError
 
@@ -109,7 +109,7 @@ def change_hue(planes: Planes, turn: float) -> None:
     planes[...] = _to_bytes(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).transpose(2, 0, 1)
 
 
-def look_up(planes: Planes, table: Float32[np.ndarray, "256"]) -> None:
+def look_up(planes: Planes, table: Float[np.ndarray, "256"]) -> None:
     """Replace each grey level of a picture by that of a table, in place; what is out of range is cut.
 
     >>> planes = np.array([0, 1, 255], np.uint8).reshape(3, 1, 1)
@@ -120,12 +120,12 @@ def look_up(planes: Planes, table: Float32[np.ndarray, "256"]) -> None:
     planes[...] = _to_bytes(table)[planes]
 
 
-def _grey(planes: Planes) -> Float32[np.ndarray, "h w"]:
+def _grey(planes: Planes) -> Float[np.ndarray, "h w"]:
     red, green, blue = (plane * np.float32(weight) for plane, weight in zip(planes, _LUMA, strict=True))
     return red + green + blue
 
 
-def _to_bytes(values: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+def _to_bytes(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

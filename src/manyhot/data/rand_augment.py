@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from manyhot.data.colour import change_brightness, change_contrast, change_saturation, look_up
 from manyhot.errors import UsageError
@@ -139,7 +139,7 @@ def move_y(planes: Planes, strength: float) -> None:
     _warp(planes, np.array([[1, 0, 0], [0, 1, 150 / 331 * planes.shape[1] * strength]]))
 
 
-def _warp(planes: Planes, matrix: Float32[np.ndarray, "2 3"]) -> None:
+def _warp(planes: Planes, matrix: Float[np.ndarray, "2 3"]) -> None:
     size = (planes.shape[2], planes.shape[1])
     for plane in planes:
         plane[...] = cv2.warpAffine(np.ascontiguousarray(plane), matrix, size, borderValue=FILL)
