@@ -109,7 +109,7 @@ def change_hue(planes: Planes, turn: float) -> None:
     planes[...] = _to_bytes(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).transpose(2, 0, 1)
 
 
-def look_up(planes: Planes, table: Float[np.ndarray, "256"]) -> None:
+def look_up(planes: UInt8[np.ndarray, "*c h w"], table: Float[np.ndarray, "256"]) -> None:
     """Replace each grey level of a picture by that of a table, in place; what is out of range is cut.
 
     >>> planes = np.array([0, 1, 255], np.uint8).reshape(3, 1, 1)
