@@ -229,15 +229,15 @@ class CellLoss(nn.Module, ABC):
 
     def forward(
         self, logits: Float[Tensor, "n l"], targets: Targets, weights: CellWeights | None = None
-    ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
-        """Return the loss of a batch: a scalar, or one loss a cell by `reduction="none"`."""
+    ) -> Float[Tensor, ""] | Float[Tensor, "n l"] | Float[Tensor, " n"]:
+        """Return the loss of a batch: a scalar, or by `reduction="none"` one loss a cell (a sample in soft margin)."""
         targets = as_targets(targets)
         cells = self.cells(logits, targets, weights)
         return self.reduced(cells, counted_cells(self.unknown, logits, targets))
 
     def reduced(
         self, cells: Float[Tensor, "n l"], counted: Bool[Tensor, "n l"] | None
-    ) -> Float[Tensor, ""] | Float[Tensor, "n l"]:
+    ) -> Float[Tensor, ""] | Float[Tensor, "n l"] | Float[Tensor, " n"]:
         """Return the loss of a batch from those of its cells, as far as they count; None when all do."""
         return reduce_cells(cells, counted, reduction=self.reduction)
 
