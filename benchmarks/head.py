@@ -138,15 +138,15 @@ def curve_steps(num_samples: int, num_features: int, num_labels: int) -> Steps:
     }
 
 
-def timed(steps: Steps, runs: int = RUNS) -> dict[str, list[float]]:
+def timed(steps: Steps, runs: int = RUNS, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
     """Return the seconds of each step, run in turns, without the first."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(runs + 1):
         for name, step in steps.items():
-            started = time.perf_counter()
+            started = clock()
             step()
             if turn:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(clock() - started)
     return times
 
 
@@ -180,12 +180,14 @@ def best_rate(num_samples: int, num_features: int, num_labels: int) -> float:
     return 2 * num_samples * num_features * size / fastest / 1e9
 
 
-def report(mode: str, shape: tuple[int, int, int], steps: Steps, *, memory: bool = True) -> dict[str, object]:
+def report(
+    mode: str, shape: tuple[int, int, int], steps: Steps, *, runs: int = RUNS, cpu: bool = False
+) -> dict[str, object]:
     """Measure the steps, print a line each, and return all of it."""
-    times = timed(steps)
+    times = timed(steps, runs, time.process_time if cpu else time.perf_counter)
     medians = {name: statistics.median(values) for name, values in times.items()}
     operations = 6 * shape[0] * shape[1] * shape[2] / 1e9
-    peaks = {name: peak_mb(step) for name, step in steps.items()} if memory else {}
+    peaks = {name: peak_mb(step) for name, step in steps.items()}
     base = next(iter(medians.values()))
     for name, median in medians.items():
         spread = f"{min(times[name]) * 1e3:.1f}–{max(times[name]) * 1e3:.1f}"
@@ -195,14 +197,15 @@ def report(mode: str, shape: tuple[int, int, int], steps: Steps, *, memory: bool
         )
     return {
         "benchmark": "head", "mode": mode, "samples": shape[0], "features": shape[1], "labels": shape[2], "cpu": cpu_model(),
-        "threads": torch.get_num_threads(), "torch": torch.__version__, "best_gflops": round(best_rate(*shape), 1),
+        "threads": torch.get_num_threads(), "clock": "cpu" if cpu else "wall", "torch": torch.__version__, "best_gflops": round(best_rate(*shape), 1),
         "ms": {name: [round(x * 1e3, 2) for x in (medians[name], min(v), max(v))] for name, v in times.items()},
         "gflops": {name: round(operations / median, 1) for name, median in medians.items()}, "peak_mb": peaks,
     }  # fmt: skip
 
 
 def growth() -> dict[str, object]:
-    """Measure fused steps from a thousand labels to a million, on 256 samples of 128 features."""
+    """Measure fused steps from a thousand labels to a million, on 256 samples of 128 features, in CPU time of one thread."""
+    torch.set_num_threads(1)
     line: dict[str, object] = {
         "benchmark": "head",
         "mode": "growth",
@@ -214,7 +217,7 @@ def growth() -> dict[str, object]:
     for num_labels in (1_000, 10_000, 100_000, 1_000_000):
         features, targets = batch_of(256, 128, num_labels)
         step = partial(fused_step, FusedLinearHead(128, num_labels, loss=BCEWithLogitsLoss(), lr=LR), features, targets)
-        times = timed({"step": step}, runs=5)["step"]
+        times = timed({"step": step}, 5, time.process_time)["step"]
         ms[num_labels] = [round(x * 1e3, 2) for x in (statistics.median(times), min(times), max(times))]
         print(
             f"growth {num_labels:,} labels: {ms[num_labels]} ms, {ms[num_labels][0] * 1e3 / num_labels:.3f} µs a label"
@@ -252,7 +255,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=["autograd", "update", "curves", "growth", "million"])
     parser.add_argument("shape", type=int, nargs="*", help="samples, features, labels")
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument(
+        "--cpu", action="store_true", help="time of the processor on one thread, where other work runs beside it"
+    )
     arguments = parser.parse_args()
+    if arguments.cpu:
+        torch.set_num_threads(1)
     if arguments.mode == "growth":
         line = growth()
     elif arguments.mode == "million":
@@ -260,7 +269,7 @@ def main() -> None:
     else:
         makers = {"autograd": autograd_steps, "update": update_steps, "curves": curve_steps}
         shape = tuple(arguments.shape)
-        line = report(arguments.mode, shape, makers[arguments.mode](*shape), memory=shape[2] <= 600_000)
+        line = report(arguments.mode, shape, makers[arguments.mode](*shape), runs=arguments.runs, cpu=arguments.cpu)
     print(json.dumps(line))
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

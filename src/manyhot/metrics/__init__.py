@@ -1,5 +1,6 @@
 """Figures of multi-label predictions, each with its convention; docs/figures.md is the table. Numba loads at first use."""
 
+from manyhot.metrics.best import evaluate_best
 from manyhot.metrics.bootstrap import Bootstrap
 from manyhot.metrics.comparing import Difference, compare
 from manyhot.metrics.curves import (
@@ -38,6 +39,7 @@ __all__ = [
     "best_f",
     "compare",
     "evaluate",
+    "evaluate_best",
     "mean_average_precision",
     "precision_recall",
     "rank_positives",

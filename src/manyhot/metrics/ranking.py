@@ -90,16 +90,23 @@ def ranking_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
         "ranking_loss": divide(wrong_pairs, positives * (ranks.known - positives)),
         "one_error": (1 - _hits(ranks, 1)) * some,
     }
-    for count in TOP_COUNTS:
-        hits = _hits(ranks, count)
-        values[f"precision_at_{count}"] = hits / count * some
-        values[f"recall_at_{count}"] = divide(hits, positives)
-        values[f"ndcg_at_{count}"] = _ndcg(ranks, count)
-    values |= _weighted_values(ranks)
+    values |= best_values(ranks)
     single = np.where(positives == 1, 1.0, np.nan)
     values["argmax_accuracy"] = _hits(ranks, 1) * single
     values["top5_accuracy"] = _hits(ranks, 5) * single
     return values
+
+
+def best_values(ranks: RowRanks, counts: tuple[int, ...] = TOP_COUNTS) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Return the values in each row of figures that depend on the best labels alone, so that places below do not matter."""
+    some = np.where(ranks.positives > 0, 1.0, np.nan)
+    values: dict[str, Float64[np.ndarray, " n"]] = {}
+    for count in counts:
+        hits = _hits(ranks, count)
+        values[f"precision_at_{count}"] = hits / count * some
+        values[f"recall_at_{count}"] = divide(hits, ranks.positives)
+        values[f"ndcg_at_{count}"] = _ndcg(ranks, count)
+    return values | _weighted_values(ranks, counts)
 
 
 def _hits(ranks: RowRanks, count: int) -> Float64[np.ndarray, " n"]:
@@ -122,9 +129,9 @@ def _ndcg(ranks: RowRanks, count: int) -> Float64[np.ndarray, " n"]:
     return divide(gained, ideal)
 
 
-def _weighted_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
+def _weighted_values(ranks: RowRanks, counts: tuple[int, ...]) -> dict[str, Float64[np.ndarray, " n"]]:
     """Return PSP@k and PSnDCG@k of each row: the weights found among the k best, over the most that could be found."""
-    names = [f"{name}_at_{count}" for count in TOP_COUNTS for name in ("psp", "psndcg")]
+    names = [f"{name}_at_{count}" for count in counts for name in ("psp", "psndcg")]
     if ranks.weights is None:
         return dict.fromkeys(names, np.full(len(ranks.known), np.nan))
     # The best order has the heaviest first. One whole number each sorts faster than two keys.
@@ -132,7 +139,7 @@ def _weighted_values(ranks: RowRanks) -> dict[str, Float64[np.ndarray, " n"]]:
     order = np.argsort(ranks.row_ids * len(levels) - level, kind="stable")
     best = np.arange(len(order)) - ranks.offsets[ranks.row_ids]
     values: list[Float64[np.ndarray, " n"]] = []
-    for count in TOP_COUNTS:
+    for count in counts:
         found = _gains(ranks, ranks.weights, ranks.places, count)
         ideal = _gains(ranks, ranks.weights[order], best, count)
         values += [divide(*pair) for pair in zip(found, ideal, strict=True)]

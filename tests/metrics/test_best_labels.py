@@ -1,0 +1,40 @@
+"""Figures from the ids of the best labels are those of all scores."""
+
+import numpy as np
+import pytest
+
+from manyhot.errors import ScoreError
+from manyhot.labels import LabelCounts, LabelSets, LabelSpace
+from manyhot.metrics import evaluate, evaluate_best
+
+
+def random_truth(num_samples: int, num_labels: int) -> LabelSets:
+    dense = np.random.default_rng(0).random((num_samples, num_labels)) < 0.15
+    dense[::5] = False
+    return LabelSets.from_dense(dense, LabelSpace(names=tuple(map(str, range(num_labels)))))
+
+
+@pytest.mark.parametrize("num_labels", [5, 41])
+@pytest.mark.parametrize("kept", [3, 5, 9])
+def test_figures_are_those_of_all_scores(num_labels: int, kept: int):
+    truth, rng = random_truth(17, num_labels), np.random.default_rng(1)
+    # Few levels: ties go to the lower id.
+    scores = rng.integers(0, 6, (17, num_labels)).astype(np.float32)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :kept]
+    counts = LabelCounts(positives=rng.integers(0, 50, num_labels), known=np.full(num_labels, 99))
+    found = evaluate_best(best, truth, train_counts=counts)
+    expected = evaluate(scores, truth, kind="logits", train_counts=counts).figures
+    assert found == {name: expected[name] for name in found}
+    assert ("psp_at_5" in found) == (best.shape[1] >= 5)
+
+
+def test_no_sample_has_no_figure():
+    assert evaluate_best(np.zeros((0, 5), dtype=np.int64), random_truth(0, 9))["precision_at_5"].value is None
+
+
+def test_unknown_cells_and_other_sizes_are_refused():
+    unknown = LabelSets.from_names([["cat"], []], unlisted="unknown")
+    with pytest.raises(ScoreError, match="unknown cells"):
+        evaluate_best(np.zeros((2, 1), dtype=np.int64), unknown)
+    with pytest.raises(ScoreError, match="16 samples, and truth of 17"):
+        evaluate_best(np.zeros((16, 1), dtype=np.int64), random_truth(17, 9))
