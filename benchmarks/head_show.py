@@ -34,6 +34,7 @@ from manyhot.targets import SparseTargets
 RESULTS = Path(__file__).parent / "results" / "head_show.jsonl"
 BATCH = 256
 BEST = 5
+COMPARED = ("precision_at_1", "precision_at_5")
 AMAZON_PROPENSITY = Propensity(a=0.6, b=2.6)
 
 
@@ -130,55 +131,42 @@ def train_dense(layer: nn.Linear, data: Planted, rows: np.ndarray, *, lr: float,
         optimiser.step()
 
 
+def planted_points(num_labels: int, epochs: int, lr: float, seed: int) -> dict[str, dict[str, float]]:
+    """Return precision at 1 and at 5 in points, of dense training and of every format, on the same batches."""
+    training, test = np.arange(20_000), np.arange(20_000, 40_000)
+    data = plant(power_law(40_000, num_labels, seed), 64, noise=0.5, seed=seed)
+    bias = torch.from_numpy(log_odds(count_cells(data.sets.take(training)))).float()
+    layer = nn.Linear(64, num_labels)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.copy_(bias)
+    train_dense(layer, data, training, lr=lr, epochs=epochs, seed=seed)
+    heads: dict[str, FusedLinearHead | nn.Linear] = {"dense": layer}
+    for name in get_args(WeightFormat):
+        loss = BCEWithLogitsLoss(reduction="sample_mean")
+        head = FusedLinearHead(64, num_labels, loss=loss, lr=lr, weights=name, bias=bias, seed=seed)
+        train(head, data, training, epochs=epochs, seed=seed)
+        heads[name] = head
+    points = {}
+    for name, head in heads.items():
+        figures = evaluate_best(best_of(head, data.features[test]), data.sets.take(test))
+        points[name] = {figure: round(100 * (figures[figure].value or 0), 3) for figure in COMPARED}
+    return points
+
+
 def planted(num_labels: int, epochs: int, lr: float) -> dict[str, object]:
     """Compare every format with dense training, over three seeds."""
-    num_train, num_test, width = 20_000, 20_000, 64
     results = []
     for seed in range(3):
-        data = plant(power_law(num_train + num_test, num_labels, seed), width, noise=0.5, seed=seed)
-        training, test = np.arange(num_train), np.arange(num_train, num_train + num_test)
-        bias = torch.from_numpy(log_odds(count_cells(data.sets.take(training)))).float()
-        truth = data.sets.take(test)
-        layer = nn.Linear(width, num_labels)
-        with torch.no_grad():
-            layer.weight.zero_()
-            layer.bias.copy_(bias)
-        train_dense(layer, data, training, lr=lr, epochs=epochs, seed=seed)
-        found = {"dense": evaluate_best(best_of(layer, data.features[test]), truth)}
-        for name in get_args(WeightFormat):
-            head = FusedLinearHead(
-                width,
-                num_labels,
-                loss=BCEWithLogitsLoss(reduction="sample_mean"),
-                lr=lr,
-                weights=name,
-                bias=bias,
-                seed=seed,
-            )
-            train(head, data, training, epochs=epochs, seed=seed)
-            found[name] = evaluate_best(best_of(head, data.features[test]), truth)
-        points = {
-            name: {
-                figure: round(100 * (figures[figure].value or 0), 3) for figure in ("precision_at_1", "precision_at_5")
-            }
-            for name, figures in found.items()
-        }
-        print(seed, points, flush=True)
-        results.append(points)
+        results.append(planted_points(num_labels, epochs, lr, seed))
+        print(seed, results[-1], flush=True)
     worst = {
-        name: max(
-            abs(points[name][figure] - points["dense"][figure]) for points in results for figure in points["dense"]
-        )
+        name: max(abs(points[name][figure] - points["dense"][figure]) for points in results for figure in COMPARED)
         for name in get_args(WeightFormat)
     }
     return {
-        "mode": "planted",
-        "labels": num_labels,
-        "epochs": epochs,
-        "lr": lr,
-        "results": results,
-        "worst_points": worst,
-    }
+        "mode": "planted", "labels": num_labels, "epochs": epochs, "lr": lr, "results": results, "worst_points": worst
+    }  # fmt: skip
 
 
 def main() -> None:

@@ -38,3 +38,9 @@ def test_unknown_cells_and_other_sizes_are_refused():
         evaluate_best(np.zeros((2, 1), dtype=np.int64), unknown)
     with pytest.raises(ScoreError, match="16 samples, and truth of 17"):
         evaluate_best(np.zeros((16, 1), dtype=np.int64), random_truth(17, 9))
+
+
+@pytest.mark.parametrize("ids", [[0, 9], [-1, 3], [4, 4]])
+def test_ids_of_no_label_and_ids_twice_are_refused(ids):
+    with pytest.raises(ScoreError, match=r"sample 1 are \[.*0 to 8"):
+        evaluate_best(np.array([[0, 1], ids]), random_truth(2, 9))

@@ -32,13 +32,13 @@ def evaluate_best(
         propensity: How these weigh labels; as `evaluate` does if not given.
 
     Raises:
-        ScoreError: If there are unknown cells, or not one row of ids a sample.
+        ScoreError: If there are unknown cells, not one row of ids a sample, or a row has an id twice or one of no label.
 
     >>> truth = SparseTargets.from_lists([[0, 2], [1]], num_labels=3)
     >>> str(evaluate_best(np.array([[2], [0]]), truth)["precision_at_1"])
     '0.5000 (2 of 2)'
     """
-    known, best = read_truth(truth), np.asarray(label_ids)
+    known, best = read_truth(truth), np.asarray(label_ids.cpu() if isinstance(label_ids, Tensor) else label_ids)
     if known.unlisted_known is not None:
         raise ScoreError(
             "there are unknown cells, which ids of the best labels say nothing of; give all scores to evaluate()"
@@ -47,6 +47,7 @@ def evaluate_best(
         raise ScoreError(
             f"there are best labels of {len(best):,} samples, and truth of {known.num_samples:,}; give one row each"
         )
+    _check_ids(best, known.num_labels)
     weights = None if train_counts is None else (propensity or Propensity()).inverse(train_counts)
     ranks = RowRanks(
         offsets=known.positives.indptr.astype(np.int64),
@@ -59,6 +60,17 @@ def evaluate_best(
     )
     counts = tuple(count for count in TOP_COUNTS if count <= best.shape[1])
     return {name: mean_figure(values) for name, values in best_values(ranks, counts).items()}
+
+
+def _check_ids(best: Int[np.ndarray, "n k"], num_labels: int) -> None:
+    ordered = np.sort(best, axis=1)
+    bad = (ordered < 0) | (ordered >= num_labels)
+    bad[:, 1:] |= ordered[:, 1:] == ordered[:, :-1]
+    if bad.any():
+        row = int(bad.any(axis=1).argmax())
+        raise ScoreError(
+            f"the best labels of sample {row} are {best[row].tolist()}; each must be another one of 0 to {num_labels - 1:,}"
+        )
 
 
 def _places(best: Int[np.ndarray, "n k"], truth: Truth) -> Int[np.ndarray, " p"]:
