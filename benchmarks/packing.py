@@ -35,7 +35,8 @@ def make_pictures(folder: Path, count: int) -> None:
         generator = np.random.default_rng(number)
         small = generator.integers(0, 256, (38, 50, 3), dtype=np.uint8)
         pixels = cv2.resize(small, (500, 375), interpolation=cv2.INTER_CUBIC)
-        noisy = np.clip(pixels + generator.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
+        noise = generator.integers(0, 16, pixels.shape, dtype=np.uint8)
+        noisy = np.clip(pixels, 0, 239) + noise
         content = simplejpeg.encode_jpeg(noisy, quality=90, colorsubsampling="420")
         (folder / f"{number}.jpg").write_bytes(content)
         rows.append(f"{number}.jpg,{'cat' if number % 3 else 'dog'}")
