@@ -13,6 +13,7 @@ from manyhot.data.augmentation import EvaluationTransform
 from manyhot.data.path_loading import PictureLoader
 from manyhot.errors import TrainingError
 from manyhot.sources import list_pictures
+from manyhot.sources.picture_store import PictureFiles
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -25,7 +26,9 @@ def test_pictures_for_prediction_are_reported_by_path_and_stop_no_other(tmp_path
         path.write_bytes(stream.getvalue() if index not in (1, 4, 5) else b"<html>")
         paths.append(path)
     paths[4] = tmp_path / "absent.png"
-    loader = PictureLoader(paths, EvaluationTransform(8), batch_size=2, num_workers=num_workers)
+    loader = PictureLoader(
+        PictureFiles.from_paths(paths), EvaluationTransform(8), batch_size=2, num_workers=num_workers
+    )
     for _ in range(2):
         batches = list(loader)
         assert [batch.rows.tolist() for batch in batches] == [[0], [2, 3], [6]]
@@ -37,7 +40,9 @@ def test_pictures_for_prediction_are_reported_by_path_and_stop_no_other(tmp_path
 
 
 def test_a_batch_in_which_no_picture_could_be_read_is_empty() -> None:
-    (batch,) = PictureLoader([Path("absent.png")], EvaluationTransform(8), batch_size=2, num_workers=0)
+    (batch,) = PictureLoader(
+        PictureFiles.from_paths([Path("absent.png")]), EvaluationTransform(8), batch_size=2, num_workers=0
+    )
     assert batch.images.shape[:2] == (0, 3)
     assert batch.rows.tolist() == []
 
@@ -51,7 +56,7 @@ def test_pictures_of_other_formats_in_a_folder_are_read_and_what_only_looks_like
     Image.fromarray(picture).save(tmp_path / "d.gif")
     (tmp_path / "e.gif").write_bytes(b"%PDF-1.7")
     paths = list_pictures(tmp_path)
-    (batch,) = PictureLoader(paths, EvaluationTransform(8), batch_size=5, num_workers=0)
+    (batch,) = PictureLoader(PictureFiles.from_paths(paths), EvaluationTransform(8), batch_size=5, num_workers=0)
     assert [paths[row].name for row in batch.rows] == ["a.bmp", "b.png", "c.tiff", "d.gif"]
     assert (batch.images == batch.images[1]).all()
     assert {paths[row].name: reason for row, reason in batch.failures} == {
@@ -66,4 +71,4 @@ def test_a_transform_that_fails_is_no_matter_of_the_picture(tmp_path: Path) -> N
         raise ZeroDivisionError
 
     with pytest.raises(TrainingError, match=r"good\.png: the transform raised ZeroDivisionError"):
-        list(PictureLoader([tmp_path / "good.png"], transform, batch_size=2, num_workers=0))
+        list(PictureLoader(PictureFiles.from_paths([tmp_path / "good.png"]), transform, batch_size=2, num_workers=0))

@@ -1,12 +1,15 @@
+import io
 import json
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from manyhot.errors import SourceError
-from manyhot.sources import list_pictures
+from manyhot.sources import list_pictures, open_pictures
 
 
 def test_a_folder_means_its_pictures_at_any_depth_and_nothing_else(write):
@@ -75,3 +78,30 @@ def test_a_list_that_names_no_pictures_ends_in_one_line(write, name, content, sa
 def test_a_path_that_is_not_there_is_named():
     with pytest.raises(SourceError, match=r"nowhere: there is no such file or folder"):
         list_pictures(Path("nowhere"))
+
+
+def test_pictures_come_from_files_tables_and_tars_alike(write):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as shard:
+        info = tarfile.TarInfo("1.jpg")
+        info.size = 3
+        shard.addfile(info, io.BytesIO(b"two"))
+    root = write({"a.jpg": b"one", "tars/s.tar": stream.getvalue(), "l.csv": "image\na.jpg\n"})
+    pictures = open_pictures([root / "a.jpg", root / "tars", root / "l.csv"])
+    assert [bytes(pictures.read(row)) for row in range(len(pictures))] == [b"one", b"two", b"one"]
+    assert [pictures.size_of(row) for row in range(3)] == [3, 3, 3]
+    assert pictures.name_of(1) == f"{root / 'tars/s.tar'}: 1.jpg"
+    assert bytes(pictures.take(np.array([1])).read(0)) == b"two"
+
+
+def test_a_folder_with_pictures_means_these_and_no_tar_beside_them(write):
+    root = write({"a.jpg": b"one", "backup.tar": b""})
+    assert open_pictures([root]).name_of(0) == str(root / "a.jpg")
+
+
+def test_data_that_embed_no_pictures_cannot_be_predicted(write):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as shard:
+        shard.addfile(tarfile.TarInfo("1.txt"))
+    with pytest.raises(SourceError, match="embeds no pictures"):
+        open_pictures([write({"s.tar": stream.getvalue()}) / "s.tar"])

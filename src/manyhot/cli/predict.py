@@ -50,7 +50,11 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="a run or a bundle")
     add(
-        "inputs", metavar="INPUT", type=Path, nargs="+", help="pictures, folders of pictures, tables that name pictures"
+        "inputs",
+        metavar="INPUT",
+        type=Path,
+        nargs="+",
+        help="pictures, folders of pictures, tables that name pictures, packs, tars",
     )
     add("--out", metavar="FILE", type=Path, help="write .csv, .jsonl or .parquet, with every probability")
     return parser

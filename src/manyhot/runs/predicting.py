@@ -18,7 +18,7 @@ from manyhot.labels import LabelSpace
 from manyhot.runs.loaders import default_workers
 from manyhot.runs.scoring import best_device
 from manyhot.runs.writing import PredictedRows, check_format, write_predictions
-from manyhot.sources import list_pictures
+from manyhot.sources import open_pictures
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
@@ -65,7 +65,7 @@ class Written:
 
 
 def predict(run: "Run", inputs: Sequence[Path]) -> Predictions:
-    """Return the predictions for pictures, folders of pictures, and tables that name pictures.
+    """Return the predictions for pictures, folders of pictures, tables that name pictures, packs, tars and shards.
 
     A picture that cannot be read is listed in `failures` and does not stop the others. Holds 5 bytes a cell.
 
@@ -97,27 +97,27 @@ def predict_to_file(run: "Run", inputs: Sequence[Path], out: Path) -> Written:
 
 
 def _predicted(run: "Run", inputs: Sequence[Path], seen: Written) -> Iterator[PredictedRows]:
-    paths = [path for item in inputs for path in list_pictures(item)]
-    if not paths:
+    pictures = open_pictures(inputs)
+    if not len(pictures):
         raise UsageError("nothing to predict; name a picture, a folder of pictures, or a table that names pictures")
     bundle, device = run.bundle, best_device()
     model = bundle.model.eval().to(device)
     loader = PictureLoader(
-        paths,
+        pictures,
         EvaluationTransform(bundle.spec.preprocessing.image_size),
         batch_size=BATCH_SIZE,
-        num_workers=default_workers() if len(paths) > BATCH_SIZE else 0,
+        num_workers=default_workers() if len(pictures) > BATCH_SIZE else 0,
     )
-    with tqdm(total=len(paths), desc="predicting", unit=" images", disable=None) as bar:
+    with tqdm(total=len(pictures), desc="predicting", unit=" images", disable=None) as bar:
         for batch in loader:
             bar.update(len(batch.rows) + len(batch.failures))
-            seen.failures += [(str(paths[row]), reason) for row, reason in batch.failures]
+            seen.failures += [(pictures.name_of(row), reason) for row, reason in batch.failures]
             if len(batch.rows):
                 with torch.inference_mode():
                     logits = model(batch.images.to(device)).float().cpu().numpy()
                 seen.num_predicted += len(logits)
                 yield PredictedRows(
-                    references=[str(paths[row]) for row in batch.rows],
+                    references=[pictures.name_of(row) for row in batch.rows.tolist()],
                     probs=bundle.decision.probs(logits),
                     preds=bundle.decision.preds(logits),
                 )

@@ -26,11 +26,15 @@ def open_pictures(paths: Sequence[Path]) -> PictureStore:
     Traceback (most recent call last):
     manyhot.errors.SourceError: nowhere.jpg: there is no such file or folder; check the path
     """
-    stores: list[PictureStore] = []
-    for path in paths:
-        embedded = open_embedded(path)
-        stores.append(PictureFiles.from_paths(list_pictures(path)) if embedded is None else embedded)
+    stores = [_pictures_of(path) for path in paths]
     return stores[0] if len(stores) == 1 else ChainedPictures(stores)
+
+
+def _pictures_of(path: Path) -> PictureStore:
+    # A folder of pictures with a tar in it is a folder of pictures.
+    listed = list_pictures(path) if path.is_dir() else []
+    embedded = None if listed else open_embedded(path)
+    return PictureFiles.from_paths(listed or list_pictures(path)) if embedded is None else embedded
 
 
 def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Path]:
