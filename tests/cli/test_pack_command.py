@@ -24,7 +24,7 @@ def test_it_says_what_it_wrote_and_what_comes_next(data: Path, tmp_path: Path, c
     out = tmp_path / "pack"
     assert main(["pack", str(data), "--out", str(out), "--short-side", "10"]) == 0
     shown = capsys.readouterr().out
-    assert "samples  5 in 1 shards" in shown
+    assert "samples  5 in 1 shard (" in shown
     assert f"next     manyhot train {out}" in shown
 
 

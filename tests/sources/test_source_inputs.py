@@ -9,7 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from manyhot.errors import SourceError
-from manyhot.sources import list_pictures, open_pictures
+from manyhot.labels import LabelSets
+from manyhot.labels.building import write_store
+from manyhot.labels.storage import StoreBatch
+from manyhot.sources import Manifest, list_pictures, open_pictures
 
 
 def test_a_folder_means_its_pictures_at_any_depth_and_nothing_else(write):
@@ -92,6 +95,23 @@ def test_pictures_come_from_files_tables_and_tars_alike(write):
     assert [pictures.size_of(row) for row in range(3)] == [3, 3, 3]
     assert pictures.name_of(1) == f"{root / 'tars/s.tar'}: 1.jpg"
     assert bytes(pictures.take(np.array([1])).read(0)) == b"two"
+
+
+def test_a_label_store_means_the_pictures_of_its_samples(write):
+    root = write({"a.jpg": b"one", "b.jpg": b"two", "other.jpg": b"three"})
+    sets = LabelSets.from_names([["cat"], ["dog"]])
+    store = root / "s.store"
+    samples = Manifest.from_lists(root, ["b.jpg", "a.jpg"], sets).samples
+    write_store(store, sets.space, [StoreBatch(labels=sets, samples=samples)], images=root)
+    pictures = open_pictures([store])
+    assert [bytes(pictures.read(row)) for row in range(len(pictures))] == [b"two", b"one"]
+
+
+def test_a_label_store_without_pictures_cannot_be_predicted(tmp_path: Path):
+    sets = LabelSets.from_names([["cat"]])
+    write_store(tmp_path / "s.store", sets.space, [StoreBatch(labels=sets)])
+    with pytest.raises(SourceError, match="knows no pictures"):
+        open_pictures([tmp_path / "s.store"])
 
 
 def test_a_folder_with_pictures_means_these_and_no_tar_beside_them(write):

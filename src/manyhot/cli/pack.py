@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> int:
     show_log()
     done = merge_parts(flags.out) if flags.merge else _pack(flags, overrides)
     print(f"pack     {flags.out}")
-    print(f"samples  {done.num_samples:,} in {done.num_shards:,} shards ({format_size(done.size_bytes)})")
+    shards = f"{done.num_shards:,} shard{'' if done.num_shards == 1 else 's'}"
+    print(f"samples  {done.num_samples:,} in {shards} ({format_size(done.size_bytes)})")
     if done.num_refused:
         print(f"refused  {done.num_refused:,}: {flags.out / 'refused.csv' if done.is_whole else 'listed when merged'}")
     if done.is_whole:

@@ -54,7 +54,7 @@ def _parser() -> Parser:
         metavar="INPUT",
         type=Path,
         nargs="+",
-        help="pictures, folders of pictures, tables that name pictures, packs, tars",
+        help="pictures, folders of pictures, tables that name pictures, packs, tars, stores",
     )
     add("--out", metavar="FILE", type=Path, help="write .csv, .jsonl or .parquet, with every probability")
     return parser

@@ -65,7 +65,7 @@ class Written:
 
 
 def predict(run: "Run", inputs: Sequence[Path]) -> Predictions:
-    """Return the predictions for pictures, folders of pictures, tables that name pictures, packs, tars and shards.
+    """Return the predictions for pictures, folders of pictures, tables that name pictures, packs, tars, shards and stores.
 
     A picture that cannot be read is listed in `failures` and does not stop the others. Holds 5 bytes a cell.
 

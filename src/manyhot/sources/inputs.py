@@ -6,8 +6,10 @@ from pathlib import Path
 from manyhot.errors import SourceError
 from manyhot.sources.embedded_source import open_embedded
 from manyhot.sources.finding import FindingLog
+from manyhot.sources.label_store import is_label_store, read_label_store
 from manyhot.sources.listing import Reader
 from manyhot.sources.opening import IMAGE_FOLDER
+from manyhot.sources.options import SourceOptions
 from manyhot.sources.picture_store import ChainedPictures, PictureFiles, PictureStore
 from manyhot.sources.scanning import scan_folder
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
@@ -17,10 +19,10 @@ from manyhot.sources.text import read_text
 
 
 def open_pictures(paths: Sequence[Path]) -> PictureStore:
-    """Return the pictures that paths mean, one after the other: files as of `list_pictures`, and those that data embed.
+    """Return the pictures that paths mean, one after the other: files as of `list_pictures`, those that data embed, and those of a label store's samples.
 
     Raises:
-        SourceError: As of `list_pictures`, or if a pack, a tar or a shard cannot be read.
+        SourceError: As of `list_pictures`, or if a pack, a tar, a shard or a label store cannot be read, or has no pictures.
 
     >>> open_pictures([Path("nowhere.jpg")])
     Traceback (most recent call last):
@@ -31,10 +33,23 @@ def open_pictures(paths: Sequence[Path]) -> PictureStore:
 
 
 def _pictures_of(path: Path) -> PictureStore:
+    if is_label_store(path):
+        return _pictures_of_store(path)
     # A folder of pictures with a tar in it is a folder of pictures.
     listed = list_pictures(path) if path.is_dir() else []
     embedded = None if listed else open_embedded(path)
     return PictureFiles.from_paths(listed or list_pictures(path)) if embedded is None else embedded
+
+
+def _pictures_of_store(path: Path) -> PictureStore:
+    findings = FindingLog()
+    manifest = read_label_store(path, SourceOptions(), findings)
+    reasons = [finding.line for finding in findings.findings() if finding.severity == "error"]
+    if manifest is None or reasons:
+        raise SourceError("; and ".join(reasons))
+    if not manifest.has_pictures:
+        raise SourceError(f"{path}: the label store knows no pictures; name the folder that they are in")
+    return manifest.pictures
 
 
 def list_pictures(path: Path, *, reference_column: str | None = None) -> list[Path]:
