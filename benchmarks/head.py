@@ -16,7 +16,8 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss
 from manyhot.losses.linear import FusedLinearHead, GradientBuffer, LinearOptions, linear_bce_with_logits
 from manyhot.losses.linear.chunks import cut_labels
-from manyhot.losses.linear.products import ONEDNN, TORCH, choose_products, has_onednn
+from manyhot.losses.linear.products import ONEDNN, TORCH, Products, choose_products, has_onednn
 from manyhot.targets import SparseTargets
 
 RESULTS = Path(__file__).parent / "results" / "head.jsonl"
@@ -54,15 +55,35 @@ class FastestLinear(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ANN401 - torch's signature
         """Return the logits."""
         ctx.save_for_backward(features, weight)
-        return choose_products("auto", features, len(weight)).project(features, weight).add_(bias)
+        return fastest_products(*features.shape, len(weight)).project(features, weight).add_(bias)
 
     @staticmethod
     def backward(ctx: Any, *received: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401 - torch's signature
         """Return the gradients."""
         features, weight = ctx.saved_tensors
         of_features = torch.zeros_like(features)
-        choose_products("auto", features, len(weight)).spread(of_features, received[0], weight)
+        fastest_products(*features.shape, len(weight)).spread(of_features, received[0], weight)
         return of_features, received[0].T @ features, received[0].sum(dim=0)
+
+
+@cache
+def fastest_products(num_samples: int, num_features: int, num_labels: int) -> Products:
+    """Return for each product of an ordinary head the way that is fastest here, however little, and however exact."""
+    if not has_onednn():
+        return TORCH
+    features, weight = torch.randn(num_samples, num_features), torch.randn(num_labels, num_features)
+    gradient, total = torch.randn(num_samples, num_labels), torch.zeros(num_samples, num_features)
+    ways: Steps = {
+        "torch project": partial(TORCH.project, features, weight),
+        "onednn project": partial(ONEDNN.project, features, weight),
+        "torch spread": partial(TORCH.spread, total, gradient, weight),
+        "onednn spread": partial(ONEDNN.spread, total, gradient, weight),
+    }
+    best = {name: min(times) for name, times in timed(ways, clock=time.process_time).items()}
+    return Products(
+        project=(ONEDNN if best["onednn project"] < best["torch project"] else TORCH).project,
+        spread=(ONEDNN if best["onednn spread"] < best["torch spread"] else TORCH).spread,
+    )
 
 
 def dense_step(layer: nn.Linear, features: Tensor, targets: SparseTargets, *, fastest: bool, lr: float | None) -> None:
@@ -101,10 +122,15 @@ def autograd_steps(num_samples: int, num_features: int, num_labels: int) -> Step
     features, targets = batch_of(num_samples, num_features, num_labels)
     layer = nn.Linear(num_features, num_labels)
     options = LinearOptions(buffer=GradientBuffer())
-    return dense_steps(num_samples, num_features, num_labels, lr=None) | {
-        "manyhot": partial(linear_step, layer, features, targets, options),
-        "manyhot, fresh memory": partial(linear_step, layer, features, targets, LinearOptions()),
-    }
+    by_onednn = replace(options, matmul="onednn")
+    return (
+        dense_steps(num_samples, num_features, num_labels, lr=None)
+        | {
+            "manyhot": partial(linear_step, layer, features, targets, options),
+            "manyhot, fresh memory": partial(linear_step, layer, features, targets, LinearOptions()),
+        }
+        | ({"manyhot, oneDNN": partial(linear_step, layer, features, targets, by_onednn)} if has_onednn() else {})
+    )
 
 
 def heads_of(num_features: int, num_labels: int, formats: tuple[str, ...]) -> dict[str, FusedLinearHead]:
@@ -123,6 +149,9 @@ def update_steps(num_samples: int, num_features: int, num_labels: int) -> Steps:
     """Return steps with an update by gradient descent."""
     features, targets = batch_of(num_samples, num_features, num_labels)
     heads = heads_of(num_features, num_labels, ("float32", "split", "bfloat16"))
+    if has_onednn():
+        loss, options = BCEWithLogitsLoss(), LinearOptions(matmul="onednn")
+        heads["float32, oneDNN"] = FusedLinearHead(num_features, num_labels, loss=loss, lr=LR, options=options)
     return dense_steps(num_samples, num_features, num_labels, lr=LR) | {
         f"manyhot, {name}": partial(fused_step, head, features, targets) for name, head in heads.items()
     }

@@ -81,7 +81,7 @@ def best_of(head: FusedLinearHead | nn.Linear, features: Tensor) -> np.ndarray:
 
 def amazon(path: Path) -> dict[str, object]:
     """Train one epoch on the rows of AmazonTitles-131K."""
-    sets = open_source(path, SourceOptions(pictures=False)).sets
+    sets = open_source(path, SourceOptions(pictures=False)).labels
     data = plant(sets, 256, noise=1.0, seed=0)
     rows = np.random.default_rng(0).permutation(sets.num_samples)
     test, training = np.sort(rows[: len(rows) // 10]), rows[len(rows) // 10 :]

@@ -194,9 +194,10 @@ def run_rank(folder: Path, rank: int, ranks: int) -> None:
     inputs, _ = global_batch("complete")
     results["logits"] = {"of rows": sharded(encoder(inputs[rows])), "expected": head(encoder(inputs[rows])).detach()}
     for name in FUSED:
-        results[f"fused {name}"] = fused_step(name, rows)
-    results["noise"] = {"part": noisy_step(ShardedFusedHead(new_fused("rounded", own_labels()), NUM_LABELS).part)}
-    results["no score"] = {"best": best_of_none(rows)}
+        results[f"fused {name}"] = fused_step(name, rows, mesh)
+    results["wrapped"] = fused_step("descent", rows, mesh, wrapped=True)
+    results["noise"] = {"part": noisy_step(ShardedFusedHead(new_fused("rounded", own_labels()), NUM_LABELS, mesh).part)}
+    results["no score"] = {"best": best_of_none(rows, mesh)}
     if ranks == 2:
         save_shards({"state": whole_tree(sharded)}, folder / "shards-0123456789abcdef")
     torch.save(results, folder / f"results-{ranks}-{rank}.pt")
@@ -216,22 +217,41 @@ def new_fused(name: str, labels: slice) -> FusedLinearHead:
     return head
 
 
-def fused_step(name: str, rows: slice) -> dict[str, Tensor]:
-    """Take two steps of this rank's part on its samples; return what the encoder and the labels came to."""
+class Taught(nn.Module):
+    """An encoder with a head that learns by itself, as one module."""
+
+    def __init__(self, encoder: nn.Module, head: ShardedFusedHead) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, inputs: Tensor, targets: SparseTargets) -> Tensor:
+        return self.head(self.encoder(inputs), targets)
+
+
+def taught_head(name: str, rows: slice, mesh: Any, *, wrapped: bool = False) -> tuple[Taught, Tensor]:
+    """Take two steps of this rank's part on its samples; return what has learnt, and the last loss."""
     encoder, _ = new_model()
-    shared = DistributedDataParallel(encoder)
-    head = ShardedFusedHead(new_fused(name, own_labels()), NUM_LABELS)
+    head = ShardedFusedHead(new_fused(name, own_labels()), NUM_LABELS, mesh)
+    model = Taught(encoder, head)
+    step = DistributedDataParallel(model) if wrapped else Taught(DistributedDataParallel(encoder), head)
     inputs, targets = global_batch("unknown")
     for _ in range(2):
-        encoder.zero_grad()
-        loss = head(shared(inputs[rows]), rows_of(targets, rows))
+        model.zero_grad()
+        loss = step(inputs[rows], rows_of(targets, rows))
         loss.backward()
-    best = head.top_k(encoder(inputs[rows]), 5)
+    return model, loss.detach()
+
+
+def fused_step(name: str, rows: slice, mesh: Any, *, wrapped: bool = False) -> dict[str, Tensor]:
+    """Take two steps of this rank's part on its samples; return what the encoder and the labels came to."""
+    model, loss = taught_head(name, rows, mesh, wrapped=wrapped)
+    inputs, _ = global_batch("unknown")
+    part, best = model.head.part, model.head.top_k(model.encoder(inputs[rows]), 5)
     return {
-        "loss": loss.detach(),
-        "gradient": encoder.weight.grad,
-        "weights": head.part.weights.exact(slice(None)).clone(),
-        "bias": head.part.bias,
+        "loss": loss,
+        "gradient": model.encoder.weight.grad,
+        "weights": part.weights.exact(slice(None)).clone(),
+        "bias": part.bias,
         "best": best.label_ids,
         "scores": best.scores,
     }
@@ -250,12 +270,12 @@ def noisy_step(head: FusedLinearHead) -> Tensor:
     return head.weights.exact(labels)
 
 
-def best_of_none(rows: slice) -> Tensor:
+def best_of_none(rows: slice, mesh: Any) -> Tensor:
     """Return the best labels where all logits are minus infinity: more than any rank has, and all the same."""
     head = new_fused("descent", own_labels())
     head.bias.fill_(-torch.inf)
     inputs, _ = global_batch("complete")
-    return ShardedFusedHead(head, NUM_LABELS).top_k(inputs[rows, :NUM_FEATURES], NUM_LABELS + 3).label_ids
+    return ShardedFusedHead(head, NUM_LABELS, mesh).top_k(inputs[rows, :NUM_FEATURES], NUM_LABELS + 3).label_ids
 
 
 def whole_tree(sharded: ShardedHead) -> dict[str, Any]:
@@ -275,11 +295,8 @@ def step_bytes(num_labels: int, rows: slice, mesh: Any) -> int:
 
 def load_rank(folder: Path, rank: int, ranks: int) -> None:
     """Load on this many ranks what two have saved, and save the whole of it."""
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous-load-{ranks}", rank=rank, world_size=ranks
-    )
+    mesh = join(folder, "load", rank, ranks)
     _, head = new_model()
-    mesh = mesh_of_all(torch.device("cpu"))
     with torch.device("meta"):
         noted = {"state": {"weights": {}, "step": [3, {"lr": 0.5}]}}
     noted["state"]["weights"] = {
@@ -291,6 +308,47 @@ def load_rank(folder: Path, rank: int, ranks: int) -> None:
     if rank == 0:
         torch.save({"weights": whole, "step": loaded["state"]["step"]}, folder / f"loaded-{ranks}.pt")
     distributed.destroy_process_group()
+
+
+def pass_heads_on(folder: Path, rank: int, ranks: int) -> None:
+    """Check what other numbers of ranks have saved; then train a head of each kind and save it for the others."""
+    mesh = join(folder, "pass", rank, ranks)
+    for saved in sorted(folder.glob("saved-*.pt")):
+        check_heads(torch.load(saved), folder, mesh)
+    distributed.barrier()
+    bounds = [NUM_SAMPLES * part // ranks for part in range(ranks + 1)]
+    rows = slice(bounds[rank], bounds[rank + 1])
+    heads = {name: taught_head(name, rows, mesh)[0].head for name in FUSED}
+    noted = save_shards(
+        {name: dict(head.state_dict()) for name, head in heads.items()}, folder / f"shards-{ranks:016x}"
+    )
+    whole = {name: whole_state(head) for name, head in heads.items()}
+    if rank == 0:
+        torch.save({"noted": noted, "whole": whole}, folder / f"saved-{ranks}.pt")
+    distributed.destroy_process_group()
+
+
+def check_heads(given: dict[str, Any], folder: Path, mesh: Any) -> None:
+    """Check that saved heads are, on this many ranks, what they were, bit by bit: from shards, and from the whole of each."""
+    loaded = load_shards(given["noted"], folder, mesh)
+    for name, whole in given["whole"].items():
+        head, same = (ShardedFusedHead(new_fused(name, own_labels()), NUM_LABELS, mesh) for _ in range(2))
+        alone = new_fused(name, slice(0, NUM_LABELS))
+        head.load_state_dict(loaded[name])
+        same.load_state_dict(whole)
+        alone.load_state_dict(whole)
+        for found in (whole_state(head), whole_state(same), alone.state_dict()):
+            assert found.keys() == whole.keys()
+            assert all(torch.equal(value, whole[key]) for key, value in found.items())
+        assert int(head.part.num_steps) == 2
+
+
+def join(folder: Path, name: str, rank: int, ranks: int) -> Any:
+    """Join the other ranks, and return their mesh."""
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous-{name}-{ranks}", rank=rank, world_size=ranks
+    )
+    return mesh_of_all(torch.device("cpu"))
 
 
 def start(folder: Path, ranks: int, what: str) -> None:
@@ -401,6 +459,23 @@ def test_what_two_ranks_save_loads_on_one_and_on_three(tmp_path: Path) -> None:
             assert torch.equal(loaded["weights"][name], value)
 
 
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+def test_heads_that_learn_by_themselves_load_on_any_number_of_ranks(tmp_path: Path) -> None:
+    # Each loads what those before it have saved.
+    for ranks in (1, 2, 3, 2, 1):
+        (tmp_path / f"rendezvous-pass-{ranks}").unlink(missing_ok=True)
+        start(tmp_path, ranks, "pass heads on")
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(600)
+def test_ranks_that_average_a_whole_model_leave_its_labels_alone(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        for key, value in result["wrapped"].items():
+            assert torch.equal(value, result["fused descent"][key]), key
+
+
 def test_labels_taken_from_targets_are_columns_of_the_dense_ones() -> None:
     for kind in KINDS:
         _, targets = global_batch(kind)
@@ -420,4 +495,5 @@ def test_targets_of_label_sets_and_sources_meet_here() -> None:
 
 
 if __name__ == "__main__":
-    {"steps": run_rank, "load": load_rank}[sys.argv[4]](Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    jobs = {"steps": run_rank, "load": load_rank, "pass heads on": pass_heads_on}
+    jobs[sys.argv[4]](Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -24,7 +24,7 @@ from manyhot.losses.cells import (
     checked_weights,
 )
 from manyhot.losses.fused import binary_cells, softplus
-from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_means
+from manyhot.losses.interface import Reduction, Targets, check_numbers, check_reduction, reduce_means
 from manyhot.losses.unknown import Unknown
 from manyhot.targets import as_targets
 
@@ -165,9 +165,14 @@ def _reduce_as_soft_margin(
 def binary_curves(pos_weight: Float[Tensor, " l"] | None = None) -> Curves:
     """Return pos_weight · softplus(-z) for positives and softplus(z) for negatives.
 
+    Raises:
+        TargetError: If pos_weight is no tensor with one number a label.
+
     >>> cell_loss(binary_curves(), torch.zeros(1, 1), torch.ones(1, 1))
     tensor(0.6931)
     """
+    if pos_weight is not None:
+        check_numbers(pos_weight, "pos_weight")
 
     def positive(logits: Tensor, labels: LabelIndex) -> Tensor:
         losses = softplus(-logits)

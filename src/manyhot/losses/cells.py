@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
 from manyhot.errors import TargetError, UsageError
-from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_cells
+from manyhot.losses.interface import Reduction, Targets, check_numbers, check_reduction, reduce_cells
 from manyhot.losses.unknown import Unknown, check_unknown, counted_cells
 from manyhot.targets import SparseTargets, as_targets
 
@@ -257,9 +257,7 @@ def checked_weights(weights: Float[Tensor, " k"] | None, name: str) -> Float32[T
     """
     if weights is None:
         return None
-    # A single number or a list is what many try first.
-    if not isinstance(weights, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
-        raise TargetError(f"{name} is of type {type(weights).__name__}; give a tensor with one number for each")
+    check_numbers(weights, name)
     if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
         raise TargetError(f"a {name} is negative or not finite; give one number from 0 for each")
     return weights.detach().float()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, distributed
 
-from manyhot.errors import UsageError, did_you_mean
+from manyhot.errors import TargetError, UsageError, did_you_mean
 from manyhot.targets import DenseTargets, SparseTargets
 
 Reduction = Literal["mean", "sample_mean", "sum", "none"]
@@ -141,6 +141,20 @@ def reduce_total(
             return total / max(count, 1)
         count = torch.full((), count, device=total.device)
     return total / over_ranks(count).clamp(min=1)
+
+
+def check_numbers(weights: object, name: str) -> None:
+    """Check that weights are a tensor with more than a number for all: a single number or a list is what many try first.
+
+    Raises:
+        TargetError: If they are not.
+
+    >>> check_numbers(torch.ones(2), "pos_weight")
+    """
+    if not isinstance(weights, Tensor):
+        raise TargetError(f"{name} is of type {type(weights).__name__}; give a tensor with one number for each")
+    if weights.ndim == 0:
+        raise TargetError(f"{name} is a single number, {weights.item():g}; give a tensor with one number for each")
 
 
 def num_ranks() -> int:

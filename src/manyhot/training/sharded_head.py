@@ -111,7 +111,16 @@ def whole_state(module: nn.Module) -> dict[str, Tensor]:
     ['bias', 'weight']
     """
     state = module.state_dict()
-    return {name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in state.items()}
+    return {name: _whole(value) if isinstance(value, DTensor) else value for name, value in state.items()}
+
+
+def _whole(value: DTensor) -> Tensor:
+    if value.dtype != torch.int16:
+        return value.full_tensor()
+    # gloo does not send whole numbers of 16 bits, which a head in halves has.
+    wide = value.to(torch.int32)
+    assert isinstance(wide, DTensor)
+    return wide.full_tensor().short()
 
 
 def _length(labels: slice) -> int:

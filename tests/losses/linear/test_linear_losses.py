@@ -252,6 +252,10 @@ def test_what_does_not_fit_together_is_refused(make_batch, without_shape_checks)
         linear_bce_with_logits(batch.input, batch.weight, batch.targets, bias=batch.bias[1:])
     with pytest.raises(TargetError, match="40 pos_weight"):
         linear_bce_with_logits(batch.input, batch.weight, batch.targets, pos_weight=POS_WEIGHT[1:])
+    with pytest.raises(TargetError, match="pos_weight is of type float; give a tensor"):
+        linear_bce_with_logits(batch.input, batch.weight, batch.targets, pos_weight=2.0)  # pyright: ignore[reportArgumentType] - on purpose
+    with pytest.raises(TargetError, match="label_weight is a single number, 2"):
+        linear_bce_with_logits(batch.input, batch.weight, batch.targets, label_weight=torch.tensor(2.0))
     with pytest.raises(UsageError, match="'none' is none of mean"):
         linear_bce_with_logits(batch.input, batch.weight, batch.targets, reduction="none")
     with pytest.raises(UsageError, match="chunk_size is 0"):

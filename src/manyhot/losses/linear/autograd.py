@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from manyhot.errors import TargetError, UsageError
-from manyhot.losses.interface import Reduction, Targets, check_reduction, reduce_total
+from manyhot.losses.interface import Reduction, Targets, check_numbers, check_reduction, reduce_total
 from manyhot.losses.linear.chunks import BatchCells
 from manyhot.losses.linear.curves import CellRule, Curve, curves_of
 from manyhot.losses.linear.options import LinearOptions
@@ -140,7 +140,10 @@ def check_head(
         targets.check_matches(input.detach()[:, :1].expand(-1, len(weight)))
     each = {"bias": bias, "label_weight": label_weight}
     for name, given in each.items():
-        if given is not None and given.shape != (len(weight),):
+        if given is None:
+            continue
+        check_numbers(given, name)
+        if given.shape != (len(weight),):
             raise TargetError(
                 f"{name} has shape {tuple(given.shape)} for {len(weight):,} labels; give one number a label"
             )

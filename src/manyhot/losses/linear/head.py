@@ -153,7 +153,7 @@ class FusedLinearHead(nn.Module):
     def walk(self, features: Float[Tensor, "n d"], step: Step) -> tuple[Float[Tensor, ""], Float[Tensor, "n d"] | None]:
         """Return the loss and the gradient of the features, if it is to be formed, and learn on the way if so asked."""
         size = step.cells.chunks[0].stop
-        dtype = products_dtype(self.weights.read(slice(0, 1)).dtype, features, size)
+        dtype = products_dtype(self.weights.read(slice(0, 1)).dtype, features)
         products = choose_products(self.options.matmul, features, size, dtype)
         inputs = features.detach().to(dtype)
         spread = torch.zeros(features.shape, dtype=torch.float32, device=features.device) if step.spreads else None

@@ -14,8 +14,8 @@ class LinearOptions:
         chunk_size: Labels a chunk at most; None leaves it to manyhot: 1,024, in one chunk where there are no more.
         buffer: Where the weight's gradient is written, step after step; None takes fresh memory each time, whose pages cost
             more than the gradient itself at 90 MB. Set gradients to None before the forward pass, or there will be two.
-        matmul: Which library multiplies in float32 on the CPU: the faster by a probe, or one by name. Their last digits
-            differ; where runs must repeat bit by bit, name one.
+        matmul: Which library multiplies in float32 on the CPU: torch's own unless a probe finds it slow, or one by name.
+            `onednn` may be some percent faster, and less exact where there are many features.
 
     >>> LinearOptions(chunk_size=1_024).chunk_size
     1024

@@ -1,7 +1,8 @@
-"""The products of a chunk: torch's own, or oneDNN's where a probe of this machine finds them faster and as exact.
+"""The products of a chunk: torch's own, or oneDNN's where a probe of this machine finds them much faster and as exact.
 
-On AMD cores MKL, to which torch gives float32 products, can leave a quarter of the rate to oneDNN, which is in torch too. What
-is faster, and exact enough, is found out once a process and size, on numbers of that size, before the first step that needs it.
+MKL, to which torch gives float32 products, takes a slow path on some AMD cores, at half the rate of oneDNN, which is in torch
+too. This is found out once a process and size, on numbers of that size, before the first step that needs it. A few percent do not
+decide: what is chosen must be the same in the next process, or a run that goes on there has other last digits.
 """
 
 import time
@@ -22,6 +23,10 @@ MIN_OPERATIONS = 50_000_000
 PROBES = 6
 # Samples whose products the probe compares with float64.
 MAX_CHECKED = 8
+# How many times as fast oneDNN must be: 2.1 to 2.5 times where MKL takes its slow path, 0.9 to 1.15 elsewhere.
+MIN_GAIN = 1.4
+# Samples, labels and features of the product that tells how fast bfloat16 is.
+NARROW_PROBE = (256, 1_024, 512)
 # How much less exact oneDNN may be than torch's own.
 MAX_ERROR_RATIO = 2.0
 
@@ -44,7 +49,7 @@ def choose_products(
 ) -> Products:
     """Return the products for chunks of so many labels.
 
-    `auto` measures, and takes torch's where torch is asked to be deterministic: two measurements may end differently.
+    `auto` measures, and takes torch's where torch is asked to be deterministic.
 
     Raises:
         UsageError: If there is no such choice, or this torch has no oneDNN.
@@ -72,29 +77,31 @@ def choose_products(
     return probe_products(*sizes, torch.get_num_threads())
 
 
-def products_dtype(weights: torch.dtype, features: Float[Tensor, "n d"], num_labels: int) -> torch.dtype:
+def products_dtype(weights: torch.dtype, features: Float[Tensor, "n d"]) -> torch.dtype:
     """Return the dtype that products of such weights are made in: their own, or float32 where that is faster.
 
-    >>> products_dtype(torch.float32, torch.ones(2, 3), 4)
+    >>> products_dtype(torch.float32, torch.ones(2, 3))
     torch.float32
     """
     if weights != torch.bfloat16 or features.device.type != "cpu":
         return weights
-    sizes = [_rounded(size) for size in (len(features), num_labels, features.shape[1])]
-    return weights if is_bfloat16_faster(*sizes, torch.get_num_threads()) else torch.float32
+    return weights if is_bfloat16_faster(torch.get_num_threads()) else torch.float32
 
 
 @cache
-def is_bfloat16_faster(num_samples: int, num_labels: int, num_features: int, num_threads: int) -> bool:  # noqa: ARG001 - a key
-    """Return whether bfloat16 products of this size are faster than float32 products of weights that are widened first.
+def is_bfloat16_faster(num_threads: int) -> bool:  # noqa: ARG001 - a key
+    """Return whether bfloat16 products are faster here than float32 products of weights that are widened first.
 
-    >>> is_bfloat16_faster(2, 3, 4, 1) in (True, False)
+    It depends on the processor far more than on sizes, and one size for all is told apart in every process alike.
+
+    >>> is_bfloat16_faster(1) in (True, False)
     True
     """
+    num_samples, num_labels, num_features = NARROW_PROBE
     narrow = torch.ones(num_samples, num_features, dtype=torch.bfloat16)
     weights = torch.ones(num_labels, num_features, dtype=torch.bfloat16)
     wide = narrow.float()
-    return _is_second_faster(lambda: wide @ weights.float().T, lambda: narrow @ weights.T)
+    return _speed_of_second(lambda: wide @ weights.float().T, lambda: narrow @ weights.T) > 1
 
 
 @cache
@@ -116,7 +123,7 @@ def has_onednn() -> bool:
 
 @cache
 def probe_products(num_samples: int, num_labels: int, num_features: int, num_threads: int) -> Products:  # noqa: ARG001 - a key
-    """Return for each product of this size oneDNN's if it is faster and not much less exact, else torch's.
+    """Return for each product of this size oneDNN's if it is much faster and not much less exact, else torch's.
 
     oneDNN sums over all features (or labels) in one go, MKL in parts of some four hundred, whose rounding errors add up to less:
     at 2,048 features oneDNN's logits are off by 2.2 times as much, and torch's are taken.
@@ -150,11 +157,11 @@ def _is_onednn_better(product: Callable[[Products], Tensor], truth: Tensor) -> b
     errors = [(product(products)[: len(truth)] - truth).norm() for products in (TORCH, ONEDNN)]
     if errors[1] > MAX_ERROR_RATIO * errors[0]:
         return False
-    return _is_second_faster(lambda: product(TORCH), lambda: product(ONEDNN))
+    return _speed_of_second(lambda: product(TORCH), lambda: product(ONEDNN)) > MIN_GAIN
 
 
-def _is_second_faster(first: Callable[[], object], second: Callable[[], object]) -> bool:
-    """Return whether the second of two ways takes less of the processor, each at its best."""
+def _speed_of_second(first: Callable[[], object], second: Callable[[], object]) -> float:
+    """Return how many times as fast the second of two ways is, in the processor's time, each at its best."""
     times: tuple[list[float], list[float]] = ([], [])
     # In turns, and in the processor's time: what else the machine does shall not decide. The first turn warms up.
     for turn in range(PROBES + 1):
@@ -163,7 +170,7 @@ def _is_second_faster(first: Callable[[], object], second: Callable[[], object])
             way()
             if turn:
                 measured.append(time.process_time() - started)
-    return min(times[1]) < min(times[0])
+    return min(times[0]) / max(min(times[1]), 1e-9)
 
 
 def _rounded(size: int) -> int:

@@ -18,6 +18,8 @@ from jaxtyping import BFloat16, Float, Float32, Int16, Int64
 from torch import Tensor, nn
 
 from manyhot.errors import UsageError, did_you_mean
+from manyhot.losses.linear import torch_updates
+from manyhot.losses.linear.torch_updates import join_halves, split_halves
 
 WeightFormat = Literal["float32", "split", "bfloat16"]
 
@@ -104,15 +106,11 @@ class SplitWeights(HeadWeights):
 
     def exact(self, labels: slice) -> Float32[Tensor, "c d"]:
         """Return the float32 numbers."""
-        upper = self.high[labels].view(torch.int16).int() << 16
-        return (upper + self.low[labels].int()).view(torch.float32)
+        return join_halves(self.high[labels], self.low[labels])
 
     def write(self, labels: slice, weights: Float32[Tensor, "c d"]) -> None:
         """Set both halves."""
-        bits = weights.contiguous().view(torch.int32)
-        upper = (bits + 0x8000) >> 16
-        self.high[labels] = upper.to(torch.int16).view(torch.bfloat16)
-        self.low[labels] = (bits - (upper << 16)).to(torch.int16)
+        self.high[labels], self.low[labels] = split_halves(weights)
 
     def descend(
         self,
@@ -122,11 +120,14 @@ class SplitWeights(HeadWeights):
         step: Int64[Tensor, ""],  # noqa: ARG002 - nothing is left to chance
     ) -> None:
         """Take steps · gradient off."""
-        from manyhot.losses.linear.update_kernels import descend_split
+        if not self.high.is_cpu:
+            torch_updates.descend_split(self.high[labels], self.low[labels], gradient, steps)
+            return
+        from manyhot.losses.linear import update_kernels
 
         high, low = self.high[labels].view(torch.int16).numpy(), self.low[labels].numpy()
         numbers, widen = _bits(gradient)
-        descend_split(high, low, numbers, steps.numpy(), widen)
+        update_kernels.descend_split(high, low, numbers, steps.numpy(), widen)
 
 
 class BFloat16Weights(HeadWeights):
@@ -162,11 +163,17 @@ class BFloat16Weights(HeadWeights):
         self, labels: slice, gradient: Float[Tensor, "c d"], steps: Float32[Tensor, " c"], step: Int64[Tensor, ""]
     ) -> None:
         """Take steps · gradient off."""
-        from manyhot.losses.linear.update_kernels import descend_rounded, key_of
+        first_row = self.first_label + labels.start
+        if not self.value.is_cpu:
+            key = torch_updates.key_of(self.seed, step)
+            torch_updates.descend_rounded(self.value[labels], gradient, steps, key, first_row)
+            return
+        from manyhot.losses.linear import update_kernels
 
-        value, key = self.value[labels].view(torch.int16).numpy(), np.uint32(key_of(int(self.seed), int(step)))
+        key = np.uint32(update_kernels.key_of(int(self.seed), int(step)))
         numbers, widen = _bits(gradient)
-        descend_rounded(value, numbers, steps.numpy(), widen, key, self.first_label + labels.start)
+        value = self.value[labels].view(torch.int16).numpy()
+        update_kernels.descend_rounded(value, numbers, steps.numpy(), widen, key, first_row)
 
 
 def make_weights(form: WeightFormat, num_labels: int, num_features: int, *, seed: int = 0) -> HeadWeights:

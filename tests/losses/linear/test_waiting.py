@@ -1,0 +1,47 @@
+"""A step of a fused head on a GPU waits for nothing: no number is read from the device, as a CUDA graph requires.
+
+There need be no GPU: tensors without data, said to be on one, raise an error where a number of theirs is asked for.
+"""
+
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses import FakeTensorMode
+
+from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss
+from manyhot.losses.linear import SGD, FusedLinearHead, RowwiseAdagrad
+from manyhot.targets import SparseTargets
+
+
+class Kernel:
+    """A kernel that does nothing: its arguments were there."""
+
+    def __getitem__(self, grid: object) -> Any:
+        return lambda *tensors, **modes: None
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kernels = SimpleNamespace(take_out=Kernel(), negatives=Kernel(), put_back=Kernel())
+    monkeypatch.setitem(sys.modules, "manyhot.losses.linear.triton_kernels", kernels)
+    monkeypatch.setattr("manyhot.losses.linear.passes.find_spec", lambda name: name)
+    with FakeTensorMode():
+        yield
+
+
+@pytest.mark.usefixtures("on_a_gpu", "without_shape_checks")
+@pytest.mark.parametrize("weights", ["float32", "split", "bfloat16"])
+@pytest.mark.parametrize("update", [SGD(), SGD(momentum=0.9), RowwiseAdagrad()], ids=str)
+@pytest.mark.parametrize("make_loss", [BCEWithLogitsLoss, FocalLoss, AsymmetricLoss])
+def test_a_step_reads_nothing_from_the_device(weights, update, make_loss):
+    with torch.device("cuda"):
+        head = FusedLinearHead(13, 41, loss=make_loss(), lr=0.1, update=update, weights=weights)
+        offsets, ids = torch.zeros(18, dtype=torch.int64), torch.zeros(30, dtype=torch.int32)
+        targets = SparseTargets(row_offsets=offsets, label_ids=ids, num_labels=41)
+        loss = head(torch.zeros(17, 13, requires_grad=True), targets)
+    assert loss.device.type == "cuda"
+    assert loss.shape == ()
