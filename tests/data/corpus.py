@@ -110,6 +110,10 @@ TURNS = {
 """What each EXIF orientation asks to be done with the stored pixels (EXIF 2.32, table "Orientation")."""
 
 
+VIDEO = b"\xff\xda\0\x01" * 3_000
+"""In what phones put after a photo, bytes that look like the start of a scan come by chance, once in 64 kB."""
+
+
 def jpegs() -> list[Case]:
     best = {"quality": 97, "subsampling": 0}
     plain, small = saved(scene(), "JPEG", **best), saved(scene(3, 2), "JPEG", **best)
@@ -127,6 +131,7 @@ def jpegs() -> list[Case]:
         Case(name="JPEG of 1 row", data=saved(scene(1, 5000), "JPEG", **best), pixels=scene(1, 5000), **near),
         Case(name="JPEG of 1 column", data=saved(scene(5000, 1), "JPEG", **best), pixels=scene(5000, 1), **near),
         Case(name="JPEG with bytes after its end", data=plain + b"junk" * 500, pixels=scene(), **near),
+        Case(name="JPEG with a video after its end", data=plain + VIDEO, pixels=scene(), **near),
         Case(name="JPEG with a bad profile", data=saved(scene(), "JPEG", icc_profile=b"bad", **best), pixels=scene(), **near),
         Case(name="JPEG with a bad EXIF", data=saved(scene(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff", **best), pixels=scene(), **near),
         Case(name="JPEG called a PNG", data=plain, pixels=scene(), suffix=".png", **near),
@@ -138,13 +143,19 @@ def jpegs() -> list[Case]:
     return cases
 
 
+def large_claim(jpeg: bytes) -> bytes:
+    """A JPEG whose header claims 100 million pixels, which is within the limit."""
+    frame = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2"))
+    return jpeg[: frame + 5] + struct.pack(">HH", 10_000, 10_000) + jpeg[frame + 9 :]
+
+
 def broken_jpegs() -> list[Case]:
     large = scene(300, 400)
     plain, progressive = saved(large, "JPEG", quality=95), saved(large, "JPEG", quality=95, progressive=True)
     frame, scan = plain.index(b"\xff\xc0"), progressive.rindex(b"\xff\xda")
     huge = plain[: frame + 5] + struct.pack(">HH", 65_500, 65_500) + plain[frame + 9 :]
     flat = plain[: frame + 5] + struct.pack(">HH", 0, 50) + plain[frame + 9 :]
-    taller = plain[: frame + 5] + struct.pack(">HH", 3_000, 3_000) + plain[frame + 9 :]
+    taller = plain[: frame + 5] + struct.pack(">HH", 600, 400) + plain[frame + 9 :]
     endless = progressive[:-2] + progressive[scan:-2] * 3_000 + progressive[-2:]
     return [
         Case(name="half a JPEG", data=plain[: len(plain) // 2], reason="[Pp]remature end"),
@@ -153,8 +164,12 @@ def broken_jpegs() -> list[Case]:
         Case(name="a JPEG without a scan", data=plain[:frame] + b"\xff\xd9", reason="ends before its first scan"),
         Case(name="a JPEG with flipped bits", data=plain[: frame + 1] + b"\x3f" + plain[frame + 2 :], reason="damaged"),
         Case(name="a JPEG of 0 rows", data=flat, reason="0 pixels|damaged"),
-        Case(name="a JPEG that claims 4 billion pixels", data=huge, reason="the limit is 100,000,000"),
-        Case(name="a JPEG that claims 9 million pixels", data=taller, reason="damaged JPEG"),
+        Case(name="a JPEG that claims 4 billion pixels", data=huge, reason="cannot hold 65,500 × 65,500"),
+        Case(
+            name="a JPEG that claims 100 million pixels", data=large_claim(plain), reason="cannot hold 10,000 × 10,000"
+        ),
+        Case(name="a progressive JPEG that claims as many", data=large_claim(progressive), reason="cannot hold"),
+        Case(name="a JPEG that claims twice its rows", data=taller, reason="damaged JPEG"),
         Case(name="a JPEG of 3,000 scans", data=endless, reason="more than 100 scans"),
     ]
 

@@ -1,6 +1,7 @@
 """Decode in a process of its own, where a crash, a leak or a hang can be seen from outside. Prints what it saw as JSON.
 
 decode_in_a_child.py corpus FOLDER             every case, its peak of memory and its slowest
+decode_in_a_child.py files FOLDER              the files of a folder, and the peak of memory
 decode_in_a_child.py mutated SEED COUNT FILE   mutated files; FILE holds the number of the last one begun
 """
 
@@ -36,6 +37,14 @@ def decode_corpus(folder: Path) -> dict[str, object]:
     return {"peak_bytes": peak_bytes(), "slowest": slowest, "slowest_s": seconds[slowest]}
 
 
+def decode_files(folder: Path) -> dict[str, object]:
+    count = 0
+    for path in sorted(folder.iterdir()):
+        decode_image(path)
+        count += 1
+    return {"peak_bytes": peak_bytes(), "count": count}
+
+
 def peak_bytes() -> int:
     """The most memory that this process had at once."""
     status = Path("/proc/self/status")
@@ -68,6 +77,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["corpus", folder]:
             print(json.dumps(decode_corpus(Path(folder))))
+        case ["files", folder]:
+            print(json.dumps(decode_files(Path(folder))))
         case ["mutated", seed, count, begun]:
             print(json.dumps(decode_mutated(int(seed), int(count), Path(begun))))
         case _:

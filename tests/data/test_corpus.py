@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from corpus import CASES, Case
 from mutations import mutated
+from PIL import Image
 
 from manyhot.data.decoding import decode_image
 from manyhot.errors import ImageError
@@ -67,6 +68,22 @@ def test_the_whole_corpus_takes_little_memory_and_time(tmp_path: Path) -> None:
     # The interpreter and its libraries included.
     assert seen["peak_bytes"] < 300e6, seen
     assert seen["slowest_s"] < 2, seen
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak of memory this way")
+def test_pictures_as_large_as_phones_take_them_need_little_memory(tmp_path: Path) -> None:
+    # 12 million pixels each, in files of a few kilobytes: bombs that no limit refuses.
+    flat = Image.new("RGB", (4000, 3000), (1, 2, 3))
+    clear = Image.new("RGBA", (4000, 3000), (1, 2, 3, 4))
+    saved: list[tuple[Image.Image, str, dict[str, object]]] = [
+        (flat, "JPEG", {}), (flat, "JPEG", {"progressive": True}), (clear, "PNG", {}), (flat.convert("1"), "PNG", {}),
+        (clear, "WEBP", {"lossless": True, "method": 0}), (Image.new("P", flat.size), "GIF", {}), (flat, "TIFF", {"compression": "tiff_lzw"}),
+    ]  # fmt: skip
+    for number, (image, kind, options) in enumerate(saved):
+        image.save(tmp_path / f"{number}", kind, **options)
+    seen = run_child("files", tmp_path)
+    assert seen["count"] == len(saved)
+    assert seen["peak_bytes"] < 300e6, seen
 
 
 def test_mutated_files_give_pixels_or_an_image_error() -> None:

@@ -1,5 +1,6 @@
 """What a JPEG, PNG or WebP says of itself before it is decoded: size, EXIF, and whether it is all there."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ MAX_SCANS = 100
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FIRST_ARITHMETIC_SOF = 0xC9
+# In a scan 0xFF is data before 0, and restarts (and a byte without use) are markers that nothing belongs to.
+_SEGMENT_START = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+_SCAN, _END = b"\xda", b"\xd9"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,8 @@ def read_jpeg(data: bytes) -> Container:
     r"""Return what a JPEG says of itself.
 
     Raises:
-        ImageError: If it is damaged, or has so many scans that decoding would take hours.
+        ImageError: If it is damaged, has so many scans that decoding would take hours, or states a size that its bytes
+            cannot hold.
         IndexError: If it is cut off before its first scan, or `struct.error`.
 
     >>> read_jpeg(b"\xff\xd8\xff\xd9")
@@ -51,12 +57,12 @@ def read_jpeg(data: bytes) -> Container:
     manyhot.errors.ImageError: ends before its first scan; it is damaged
     """
     size: tuple[int, int] | None = None
-    exif, is_adobe, scans = b"", False, 2
+    frame, exif, is_adobe, scans = 0, b"", False, 2
     for marker, start, end in _jpeg_segments(data):
         payload = data[start + 4 : end]
         if marker in _SOF_MARKERS and size is None:
             height, width = struct.unpack_from(">HH", payload, 1)
-            size = width, height
+            frame, size = marker, (width, height)
         elif marker == 0xE1 and payload.startswith(b"Exif\0\0") and not exif:
             exif = payload
         elif marker == 0xEE and payload.startswith(b"Adobe"):
@@ -64,10 +70,23 @@ def read_jpeg(data: bytes) -> Container:
         scans = end
     if size is None:
         raise ImageError("has no frame before its first scan; it is damaged")
-    # Inside a scan 0xFF is always followed by 0 unless it is a marker, so that this counts scans.
-    if data.count(b"\xff\xda", scans) > MAX_SCANS:
+    # The first count is fast, and counts what follows the picture as well.
+    if data.count(b"\xff\xda", scans) > MAX_SCANS and _has_too_many_scans(data, scans):
         raise ImageError(f"has more than {MAX_SCANS} scans; it is refused, for decoding it would take hours")
+    # Huffman codes take a bit at least for each block of 8 × 8 pixels: refused before a decoder takes memory for them.
+    if frame < _FIRST_ARITHMETIC_SOF and size[0] * size[1] > 64 * 8 * len(data):
+        raise ImageError(f"cannot hold {size[0]:,} × {size[1]:,} pixels in {len(data):,} bytes; it is damaged")
     return Container(format="JPEG", width=size[0], height=size[1], exif=exif, pixels=data, is_adobe=is_adobe)
+
+
+def _has_too_many_scans(data: bytes, position: int) -> bool:
+    """Return whether there are more than `MAX_SCANS` before the picture ends: phones put a video after some photos."""
+    count = 0
+    while count <= MAX_SCANS and (found := _SEGMENT_START.search(data, position)) and found[1] != _END:
+        count += found[1] == _SCAN
+        (length,) = struct.unpack_from(">H", data, found.end())
+        position = found.end() + length
+    return count > MAX_SCANS
 
 
 def strip_jpeg(data: bytes) -> bytes:
