@@ -168,6 +168,28 @@ def test_after_a_full_disk_the_same_command_goes_on_to_the_same_bytes(data, tmp_
     assert content_of(tmp_path / "pack") == content_of(tmp_path / "whole")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
+@pytest.mark.parametrize("size_bytes", [0, 100, 3_000, 9_000])
+def test_a_file_that_cannot_grow_is_told_in_one_line_and_leaves_nothing_behind(data, tmp_path, size_bytes: int) -> None:
+    import resource
+
+    pack(data, tmp_path / "whole", SMALL)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # Unlike an error that is raised by a test's own function, this one comes back when a file is closed.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+        with pytest.raises(
+            SourceError, match=r"pack: cannot be written: File too large; \d shards? (is|are) whole"
+        ) as raised:
+            pack(data, tmp_path / "pack", SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(raised.value)
+    assert not list((tmp_path / "pack").rglob(".manyhot-*"))
+    pack(data, tmp_path / "pack", SMALL)
+    assert content_of(tmp_path / "pack") == content_of(tmp_path / "whole")
+
+
 def test_whole_shards_are_kept_and_damaged_ones_packed_again(data: Path, tmp_path: Path, monkeypatch) -> None:
     pack(data, tmp_path / "whole", SMALL)
     with monkeypatch.context() as patch:
@@ -264,6 +286,20 @@ def test_a_merge_that_was_killed_is_done_again(data: Path, tmp_path: Path, monke
             pack(data, tmp_path / "pack", SMALL)
     pack(data, tmp_path / "pack", SMALL)
     assert content_of(tmp_path / "pack") == content_of(tmp_path / "whole")
+
+
+def test_what_a_killed_merge_left_half_done_is_cleared_away(data: Path, tmp_path: Path, monkeypatch) -> None:
+    pack(data, tmp_path / "whole", SMALL)
+    out = tmp_path / "pack"
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "_merge", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            pack(data, out, SMALL)
+    # The names that `manyhot.files` gives to what is not whole yet.
+    (out / ".manyhot-0123.npy").write_bytes(b"half")
+    shutil.copytree(tmp_path / "whole" / "labels", out / ".manyhot-4567")
+    pack(data, out, SMALL)
+    assert content_of(out) == content_of(tmp_path / "whole")
 
 
 def test_a_bad_picture_stops_the_packing_until_it_is_mended(data: Path, tmp_path: Path) -> None:

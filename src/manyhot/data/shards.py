@@ -5,6 +5,7 @@ import json
 import tarfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -185,7 +186,9 @@ class ShardWriter:
 
     def discard(self) -> None:
         """Delete what was written, unless it is whole and in its place."""
-        self._file.close()
+        # A full disk refuses what is still in memory once more.
+        with suppress(OSError):
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _member(self, name: str, content: bytes | memoryview) -> None:

@@ -1,7 +1,8 @@
 """Merge: the parts of a pack become one, by their index; no picture is copied."""
 
 import csv
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ from manyhot.data.folder_lock import lock_folder
 from manyhot.data.pack_work import PackWork, find_works
 from manyhot.data.shards import RefusedPicture, ShardRecord
 from manyhot.errors import SourceError, UsageError
-from manyhot.files import sha256_of, write_atomically
+from manyhot.files import TEMPORARY_PREFIX, remove_files, sha256_of, write_atomically
 from manyhot.labels import store_files
 from manyhot.labels.building import write_store
 from manyhot.labels.npy import NpyWriter
@@ -46,6 +47,27 @@ class Packing:
     def is_whole(self) -> bool:
         """Whether the pack can be used."""
         return not self.missing
+
+
+@contextmanager
+def told_if_unwritable(out: Path) -> Generator[None]:
+    """Say in one line that a pack could not be written to its end, and how to go on.
+
+    Raises:
+        SourceError: Where the block raises an `OSError`: the disk is full, say, or may not be written to.
+
+    >>> with told_if_unwritable(Path("pack")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: pack: cannot be written: No space left on device; 0 shards are whole, and the same ...
+    """
+    try:
+        yield
+    except OSError as error:
+        whole = sum(len(work.records(is_checked=False)) for work in find_works(out))
+        shards = "1 shard is whole" if whole == 1 else f"{whole:,} shards are whole"
+        reason = error.strerror or str(error)
+        raise SourceError(f"{out}: cannot be written: {reason}; {shards}, and the same command goes on") from None
 
 
 def packing_of(out: Path) -> Packing:
@@ -89,7 +111,7 @@ def merge_parts(out: Path) -> Packing:
 
     Raises:
         UsageError: If parts are missing, or do not belong together.
-        SourceError: If a shard is missing, or nothing was packed.
+        SourceError: If a shard is missing, nothing was packed, or the index cannot be written.
     """
     works = find_works(out)
     if is_finished(out):
@@ -101,8 +123,9 @@ def merge_parts(out: Path) -> Packing:
     _check_together(out, works)
     if state.missing:
         raise UsageError(f"{out}: the parts {', '.join(state.missing)} are missing; pack them, or copy them here")
-    with lock_folder(works[0].folder, "another manyhot pack"):
+    with told_if_unwritable(out), lock_folder(works[0].folder, "another manyhot pack"):
         if not is_finished(out):
+            _sweep(out)
             _merge(out, works)
     for work in works:
         work.remove()
@@ -115,6 +138,15 @@ def _check_together(out: Path, works: list[PackWork]) -> None:
         if (work.part.total, work.fingerprint, work.settings) != (first.part.total, first.fingerprint, first.settings):
             names = f"{first.folder.name} and {work.folder.name}"
             raise UsageError(f"{out}: {names} are parts of different packs; merge each in a folder of its own")
+
+
+def _sweep(out: Path) -> None:
+    """Delete what a merge that was killed has left half done."""
+    for left in out.glob(f"{TEMPORARY_PREFIX}*"):
+        if left.is_dir():
+            remove_files(left, store_files.FILE_NAMES)
+        else:
+            left.unlink()
 
 
 def _merge(out: Path, works: list[PackWork]) -> None:

@@ -15,7 +15,7 @@ from manyhot.data.shards import RefusedPicture, ShardRecord, ShardWriter
 from manyhot.errors import SourceError, StoppedError, UsageError
 from manyhot.labels.building import write_store
 from manyhot.labels.storage import batches_of
-from manyhot.runs.merging import Packing, merge_parts, packing_of
+from manyhot.runs.merging import Packing, merge_parts, packing_of, told_if_unwritable
 from manyhot.sources import Manifest, SourceOptions, open_source
 from manyhot.sources.pack_files import WORK, PackSettings, is_finished, read_pack_manifest
 
@@ -102,13 +102,14 @@ def pack(
         return _finished(out, work)
     if not part.rows(manifest.num_samples):
         raise UsageError(f"{manifest.num_samples:,} samples cannot be packed in {part.total:,} parts; make fewer")
-    out.mkdir(exist_ok=True)
-    with work.held():
-        if not work.is_done:
-            try:
-                _pack_part(manifest, work, bad, workers or os.cpu_count() or 1)
-            except KeyboardInterrupt:
-                raise StoppedError(f"{out}: stopped; the same command goes on with what is missing") from None
+    with told_if_unwritable(out):
+        out.mkdir(exist_ok=True)
+        with work.held():
+            if not work.is_done:
+                try:
+                    _pack_part(manifest, work, bad, workers or os.cpu_count() or 1)
+                except KeyboardInterrupt:
+                    raise StoppedError(f"{out}: stopped; the same command goes on with what is missing") from None
     return merge_parts(out) if _is_last(out, part) else packing_of(out)
 
 
@@ -163,12 +164,6 @@ def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: in
                 shards.add(sample)
                 bar.update()
             shards.close(rows.stop)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            whole = len(shards.records)
-            raise SourceError(
-                f"{work.out}: cannot be written: {reason}; {whole:,} shards are whole, and the same command goes on"
-            ) from None
         finally:
             packed.close()
             shards.discard()
