@@ -1,3 +1,8 @@
+import os
+import sys
+
+import pytest
+
 from manyhot.sources import SourceOptions, open_source, read_source
 
 
@@ -70,3 +75,31 @@ def test_names_that_all_hold_an_underscore_bring_a_hint(write):
     reading = read_source(write({"red_dress/1.jpg": b"", "blue_shoes/2.jpg": b""}))
     assert [(finding.name, finding.severity) for finding in reading.findings] == [("compound-names", "info")]
     assert "--data.separator _" in reading.findings[0].message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with a place in a folder")
+def test_links_and_pipes_that_take_no_part_are_named(write, tmp_path):
+    root = write({"cat/a.jpg": b"", "dog/b.jpg": b"", "notes/c.jpg": b""})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "d.jpg").write_bytes(b"")
+    (root / "cat/inside.jpg").symlink_to("../dog/b.jpg")
+    (root / "cat/out.jpg").symlink_to(elsewhere / "d.jpg")
+    (root / "cat/gone.jpg").symlink_to("nowhere.jpg")
+    (root / "cat/gone.txt").symlink_to("nowhere.txt")
+    (root / "cat/round.jpg").symlink_to("round.jpg")
+    (root / "bird").symlink_to(elsewhere)
+    os.mkfifo(root / "cat/pipe.jpg")
+    read = read_source(root)
+    assert read.errors == ()
+    assert {finding.name: finding.examples for finding in read.findings} == {
+        "linked-outside": (f"'cat/out.jpg' leads to '{elsewhere / 'd.jpg'}'",),
+        "linked-folder": ("'bird'",),
+        "no-file": ("'cat/gone.jpg'", "'cat/pipe.jpg'", "'cat/round.jpg'"),
+    }
+
+
+def test_a_folder_of_links_alone_says_so_beside_the_error(write, tmp_path):
+    root = write({"cat/readme.md": b""})
+    (root / "cat/a.jpg").symlink_to(tmp_path / "a.jpg")
+    assert {finding.name for finding in read_source(root).findings} >= {"no-labels", "linked-outside"}

@@ -11,7 +11,7 @@ from manyhot.sources.manifest import Split
 from manyhot.sources.mulan import find_xml
 from manyhot.sources.naming import assemble_labels, read_declared_names
 from manyhot.sources.options import SourceOptions
-from manyhot.sources.scanning import FolderScan, scan_folder
+from manyhot.sources.scanning import FolderScan, is_picture, scan_folder
 
 MAX_NAMED = 12
 """Files of a folder that a message names."""
@@ -27,6 +27,7 @@ def read_folder_names(path: Path, options: SourceOptions, findings: FindingLog) 
     folders = {name: PurePosixPath(name).parts[:-1] for name in scan.pictures()}
     has_splits = bool(folders) and all(parts and parts[0] in SPLIT_NAMES for parts in folders.values())
     references = [name for name, parts in folders.items() if len(parts) > has_splits]
+    _report_links(scan, findings)
     if not references:
         findings.error(
             "no-labels",
@@ -71,6 +72,19 @@ def _hint_at_separator(names: set[str], separator: str | None, reader: Reader) -
     if separator is None and len(names) > 1 and all("_" in name for name in names):
         message = f"{reader.file}: every folder's name is one label; with --data.separator _ (separator) each part of it is one"
         reader.findings.info("compound-names", message, quote(min(names)))
+
+
+def _report_links(scan: FolderScan, findings: FindingLog) -> None:
+    """Report what looks like pictures of a label and is none that may be read: here no row names it."""
+    for name in sorted(filter(is_picture, scan.outside)):
+        message = f"{scan.root}: a picture is a link that leads out of the folder, and takes no part; copy it there"
+        findings.warning("linked-outside", message, f"{quote(name)} leads to {quote(scan.outside[name])}")
+    for name in sorted(scan.linked_folders):
+        message = f"{scan.root}: a folder is a link, and what it holds takes no part; move it there"
+        findings.warning("linked-folder", message, quote(name))
+    for name in sorted(filter(is_picture, scan.no_files)):
+        message = f"{scan.root}: what is named like a picture is a link that leads nowhere, or no file; it takes no part; delete it"
+        findings.warning("no-file", message, quote(name))
 
 
 def _report_empty_folders(scan: FolderScan, folders: dict[str, tuple[str, ...]], reader: Reader) -> None:

@@ -31,6 +31,7 @@ class FolderScan:
         files: Every file in it.
         outside: Links to files that lie outside of it, and where they lead.
         linked_folders: Links to folders.
+        no_files: Links that lead nowhere, pipes and devices.
         unreadable: Folders that could not be listed and names that are not UTF-8, and why.
     """
 
@@ -38,6 +39,7 @@ class FolderScan:
     files: set[str] = field(default_factory=set[str])
     outside: dict[str, str] = field(default_factory=dict[str, str])
     linked_folders: set[str] = field(default_factory=set[str])
+    no_files: set[str] = field(default_factory=set[str])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
 
     def pictures(self) -> list[str]:
@@ -129,17 +131,26 @@ def _is_file(scan: FolderScan, entry: "os.DirEntry[str]", name: str, real_root: 
     if not is_unicode(name):
         scan.unreadable[name] = "its name is not UTF-8"
         return False
-    if not entry.is_symlink():
-        if entry.is_dir():
-            waiting.append(f"{name}/")
-        return entry.is_file()
-    target = os.path.realpath(entry.path)
+    if entry.is_symlink():
+        return _is_linked_file(scan, os.path.realpath(entry.path), name, real_root)
+    if entry.is_dir():
+        waiting.append(f"{name}/")
+    elif entry.is_file():
+        return True
+    else:
+        scan.no_files.add(name)
+    return False
+
+
+def _is_linked_file(scan: FolderScan, target: str, name: str, real_root: str) -> bool:
     if Path(target).is_dir():
         scan.linked_folders.add(name)
     elif not target.startswith(f"{real_root.rstrip('/')}/"):
         scan.outside[name] = target
+    elif Path(target).is_file():
+        return True
     else:
-        return Path(target).is_file()
+        scan.no_files.add(name)
     return False
 
 
