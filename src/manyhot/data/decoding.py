@@ -217,11 +217,11 @@ def _decode_with_pillow(container: Container, divisor: int = 1) -> UInt8[np.ndar
         return rgb
 
 
-def _to_rgb(image: Image.Image, depth: int) -> Image.Image:
+def _to_rgb(image: Image.Image, depth: int) -> UInt8[np.ndarray, "h w 3"]:
     plain = _to_8_bits(image, depth)
     if plain.has_transparency_data:
         plain = _on_white(plain.convert("RGBA"))
-    return plain.convert("RGB")
+    return np.asarray(plain.convert("RGB"))
 
 
 def _open_with_pillow(container: Container) -> ImageFile:
