@@ -13,9 +13,7 @@ import time
 import warnings
 from pathlib import Path
 
-import mutations
 import numpy as np
-from corpus import CASES
 
 from manyhot.data.decoding import decode_image
 from manyhot.errors import ImageError
@@ -25,6 +23,9 @@ warnings.simplefilter("error")
 
 
 def decode_corpus(folder: Path) -> dict[str, object]:
+    # Not above: to make the cases takes memory, which the other files need not answer for.
+    from corpus import CASES
+
     seconds: dict[str, float] = {}
     for case in CASES:
         path = folder / f"picture{case.suffix}"
@@ -56,6 +57,8 @@ def peak_bytes() -> int:
 
 
 def decode_mutated(seed: int, count: int, begun: Path) -> dict[str, object]:
+    import mutations
+
     refused = 0
     with begun.open("w", buffering=1) as log:
         for number in range(count):

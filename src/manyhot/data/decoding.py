@@ -31,7 +31,7 @@ from manyhot.sources.picture_store import read_picture_file
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused unless asked for. What a pixel takes while it is decoded, in bytes: 3 in a JPEG, 6.5 in a
-progressive one, 7 at most in PNG, GIF, BMP and TIFF, 15 in WebP."""
+progressive one, 7 at most in PNG, GIF, BMP and TIFF, 16 in WebP."""
 
 _BAND_PIXELS = 2**20
 """How much of a picture is converted at a time."""
