@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -106,6 +108,58 @@ def test_a_process_that_dies_is_an_error_that_names_its_picture(manifest: Manife
 
     with pytest.raises(TrainingError, match=r"pictures\d+/9\.png: the process that loaded it was killed"):
         list(loader_of(manifest, dies, "processes"))
+
+
+def test_a_process_that_dies_during_a_step_is_an_error_of_the_next_batch_and_of_nothing_else(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    died = tmp_path / "died"
+
+    def dies_once(image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        if int(image[0, 0, 0]) == 3 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return image
+
+    loader = loader_of(manifest, dies_once, "processes")
+    batches = iter(loader)
+    next(batches)
+    # A training step: the process dies meanwhile, and another child of this one ends as well.
+    while not died.exists():
+        time.sleep(0.01)
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    with pytest.raises(TrainingError, match=r"3\.png: the process that loaded it was killed"):
+        next(batches)
+    # Nothing of it is left over: new processes load the next epoch.
+    assert torch.cat([batch.rows for batch in loader]).tolist() == list(range(NUM_SAMPLES))
+
+
+def test_batches_of_an_iteration_that_was_given_up_do_not_come_in_the_next(manifest: Manifest) -> None:
+    loader = loader_of(manifest, plain, "processes")
+    for taken in (0, 1, 3):
+        batches = iter(loader)
+        for _ in range(taken):
+            next(batches)
+        del batches
+        loader.set_epoch(0)
+        found = [(batch.rows.tolist(), batch.images[:, 0, 0, 0].tolist()) for batch in loader]
+        assert found == [([row, row + 1], [row, row + 1]) for row in range(0, NUM_SAMPLES, 2)]
+
+
+def test_processes_load_anew_after_a_fork(manifest: Manifest) -> None:
+    loader = loader_of(manifest, plain, "processes")
+    next(iter(loader))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if len(list(loader)) == len(loader) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(loader)) == len(loader)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
@@ -211,8 +265,9 @@ def test_workers_end_with_the_main_process(manifest: Manifest, ending: str, work
 
 
 @pytest.mark.slow
-def test_a_thread_that_hangs_does_not_keep_the_process_from_ending(manifest: Manifest) -> None:
-    script = SCRIPT.format(hangs=True, path=str(manifest.path_of(0)), kind="threads") + "\nnext(batches)\n"
+@pytest.mark.parametrize("worker_kind", KINDS)
+def test_a_worker_that_hangs_does_not_keep_the_process_from_ending(manifest: Manifest, worker_kind: WorkerKind) -> None:
+    script = SCRIPT.format(hangs=True, path=str(manifest.path_of(0)), kind=worker_kind) + "\nnext(batches)\n"
     started = time.monotonic()
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
     assert time.monotonic() - started < 30

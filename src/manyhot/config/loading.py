@@ -15,7 +15,7 @@ class LoadingConfig:
     loader: Literal["threads", "processes"] = "threads"
     """What training.workers counts: threads are faster; processes are for augmentation of your own in Python."""
     timeout_s: float = 300.0
-    """Seconds after which a picture (with processes: a batch) that does not come ends the run, by name."""
+    """Seconds after which a picture that does not come ends the run, by name."""
     bad_files: Literal["fail", "skip"] = "fail"
     """What a training picture that cannot be read does: it ends the run, or it is left out, named and counted."""
     max_skipped_share: float = 0.001

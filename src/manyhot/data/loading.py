@@ -32,7 +32,7 @@ from manyhot.targets import SparseTargets
 WorkerKind = Literal["threads", "processes"]
 
 TIMEOUT_S = 300.0
-"""How long a picture (with threads) or a batch (with processes) may take, unless told otherwise."""
+"""How long a picture may take, unless told otherwise."""
 
 
 @runtime_checkable
@@ -120,7 +120,7 @@ class ImageLoader:
         cache: Where decoded pictures are kept; with threads only, since processes share none.
         mixing: Mixes the pictures of each batch in pairs; under torch.distributed those of a rank, so that what is mixed
             depends on the number of ranks.
-        timeout_s: How long a picture (with processes: a batch) may take before it is given up, by name.
+        timeout_s: How long a picture may take before it is given up, by name.
         drop_last: Whether to leave out a last batch that is not full.
         ranks: Which part of each batch this process gets; its place in torch's process group unless given.
 

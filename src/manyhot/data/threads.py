@@ -174,15 +174,16 @@ class _Crew:
             ImageError: If a picture takes longer than it may.
             TrainingError: If the threads are gone, as in a forked process.
         """
+        # Before the lock: in a forked process, one of the threads that stayed behind may hold it for ever.
+        if not all(thread.is_alive() for thread in self._threads):
+            raise TrainingError("the threads that load pictures are gone; after a fork, iterate over the loader anew")
         with self._progress:
             while not job.is_done:
                 self._progress.wait(POLL_S)
-                self._check_threads()
+                self._check_times()
         return job.take_result()
 
-    def _check_threads(self) -> None:
-        if not all(thread.is_alive() for thread in self._threads):
-            raise TrainingError("the threads that load pictures are gone; after a fork, iterate over the loader anew")
+    def _check_times(self) -> None:
         in_work = [entry for entry in tuple(self._current) if entry is not None]
         row, start_s = min(in_work, key=itemgetter(1), default=(0, math.inf))
         if time.monotonic() - start_s > self._timeout_s:
