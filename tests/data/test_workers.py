@@ -254,7 +254,16 @@ batches = loading.load([Request(epoch=0, rows=np.arange(2))] * 20)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("worker_kind", KINDS)
-@pytest.mark.parametrize("ending", ["", "next(batches)", "raise SystemExit", "os.kill(os.getpid(), signal.SIGTERM)"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "next(batches)",
+        "raise SystemExit",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+    ],
+)
 def test_workers_end_with_the_main_process(manifest: Manifest, ending: str, worker_kind: WorkerKind) -> None:
     setup = SCRIPT.format(hangs=False, path=str(manifest.path_of(0)), kind=worker_kind)
     script = f"{setup}\nprint(len([next(batches) for _ in range(5)]), flush=True)\n{ending}\n"
