@@ -2,7 +2,9 @@
 
     uv run python benchmarks/loading.py --photos FOLDER
     uv run python benchmarks/loading.py --photos FOLDER --files 10000 --ways baseline:training,ours:training
-    uv run python benchmarks/loading.py --photos FOLDER --python OTHER/bin/python --ways ours:training,webdataset:training
+    python benchmarks/loading.py --photos FOLDER --ways ours:training,webdataset:training,litdata:training,spdl:training
+
+The last line needs an environment that has the other loaders too (see `other_loaders.py`).
 
 The photos are brought to 500 x 375 pixels at most, saved as JPEG of quality 90, and repeated up to the number of files.
 The baseline is what forums recommend: torchvision's `ImageFolder`, Pillow, and `DataLoader` with two workers. Each way
@@ -21,8 +23,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from other_loaders import OTHERS
+
 RESULTS = Path(__file__).parent / "results"
 SIZE, BATCH, WORKERS = 224, 64, 2
+DEFAULT_WAYS = (
+    "decode-only:none", "baseline:training", "ours:training", "baseline:evaluation", "ours:evaluation",
+    "baseline:training:packed", "ours:training:packed", "baseline:evaluation:packed", "ours:evaluation:packed",
+)  # fmt: skip
 
 
 def baseline(pictures: Path, transform: str) -> Iterable[object]:
@@ -96,6 +104,7 @@ WAYS: dict[str, Callable[[Path, str], Iterable[object]]] = {
     "ours-4-threads": with_workers(4),
     "ours-2-processes": with_workers(2, "processes"),
     "decode-only": decode_only,
+    **OTHERS,
 }
 
 
@@ -151,16 +160,37 @@ def write_files(photos: Path, folder: Path, num_files: int, short_side: int | No
         (folder / "label" / f"{number:06}.jpg").write_bytes(contents[number % len(contents)])
 
 
+def measure_in_turn(flags: argparse.Namespace, parent: Path) -> dict[str, list[dict[str, float]]]:
+    """Return the figures of every run of every way."""
+    folders = {"": parent / "files", "packed": parent / "packed"}
+    write_files(flags.photos, folders[""], flags.files, None)
+    write_files(flags.photos, folders["packed"], flags.files, 256)
+    found: dict[str, list[dict[str, float]]] = {}
+    for _ in range(flags.runs):
+        for way in flags.ways.split(","):
+            name, transform, *packed = way.split(":")
+            command = [sys.executable, __file__, "--photos", str(folders["".join(packed)])]
+            command += ["--epochs", str(flags.epochs), "--child", name, transform]
+            run = subprocess.run(command, check=True, capture_output=True, text=True)
+            found.setdefault(way, []).append(json.loads(run.stdout.splitlines()[-1]))
+    return found
+
+
+def cpu_model() -> str:
+    """Return the name of the CPU."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+
+
 def main() -> None:
     """Measure, print and write a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path)
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--files", type=int, default=512)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument(
-        "--ways", default="decode-only:none,baseline:training,ours:training,baseline:evaluation,ours:evaluation"
-    )
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--ways", default=",".join(DEFAULT_WAYS))
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.child:
@@ -168,32 +198,17 @@ def main() -> None:
         print(json.dumps(measure(name, transform, flags.photos, flags.epochs)))
         return
     with tempfile.TemporaryDirectory() as parent:
-        folders = {"": Path(parent, "files"), "packed": Path(parent, "packed")}
-        write_files(flags.photos, folders[""], flags.files, None)
-        write_files(flags.photos, folders["packed"], flags.files, 256)
-        found: dict[str, list[dict[str, float]]] = {}
-        for _ in range(flags.runs):
-            for way in flags.ways.split(","):
-                name, transform, *packed = way.split(":")
-                command = [
-                    sys.executable,
-                    __file__,
-                    "--photos",
-                    str(folders["".join(packed)]),
-                    "--epochs",
-                    str(flags.epochs),
-                    "--child",
-                    name,
-                    transform,
-                ]
-                run = subprocess.run(command, check=True, capture_output=True, text=True)
-                found.setdefault(way, []).append(json.loads(run.stdout))
+        found = measure_in_turn(flags, Path(parent))
+    result: dict[str, object] = {"benchmark": "loading", "cpu": cpu_model(), "files": flags.files, "runs": flags.runs}
     for way, runs in found.items():
         rates = sorted(run["images"] / run["cpu_s"] for run in runs)
         wall = statistics.median(run["images"] / run["wall_s"] for run in runs)
-        print(
-            f"{way}: {statistics.median(rates):,.0f} images a CPU-second ({rates[0]:,.0f} to {rates[-1]:,.0f}), {wall:,.0f} a second"
-        )
+        median = statistics.median(rates)
+        result[way] = {"per_cpu_s": [round(rate, 1) for rate in (median, rates[0], rates[-1])], "per_s": round(wall, 1)}
+        print(f"{way}: {median:,.0f} images a CPU-second ({rates[0]:,.0f} to {rates[-1]:,.0f}), {wall:,.0f} a second")
+    print(json.dumps(result))
+    with (RESULTS / "loading.jsonl").open("a") as file:
+        file.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":
