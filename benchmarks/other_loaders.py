@@ -5,14 +5,17 @@ of their own are given the same JPEG files in it, which is written before anythi
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIZE, BATCH, WORKERS = 224, 64, 2
 
 
-def transform_of(name: str) -> Any:
+def transform_of(name: str) -> Callable[..., Any]:
     """Return the baseline's transform: from a Pillow picture to a float tensor."""
     from torchvision import transforms
 
@@ -23,7 +26,7 @@ def transform_of(name: str) -> Any:
     return transforms.Compose([*steps[name], transforms.ToTensor()])
 
 
-def decode(content: bytes) -> Any:
+def decode(content: bytes) -> "Image.Image":
     """Return a Pillow picture."""
     from PIL import Image
 

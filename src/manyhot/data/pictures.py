@@ -1,7 +1,8 @@
 """From a file to what the model sees, in one go: no more is decoded than the crop needs."""
 
+from functools import cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -72,12 +73,12 @@ def render_picture(
         ImageError: If it is damaged, naming it.
         UsageError: If the transform gives another size than that of `out`.
     """
-    if isinstance(transform, CropTransform):
+    if _crops(transform):
         plan = transform.plan(*encoded.size, generator)
         image = encoded.decode(at_least=plan.least_size(*encoded.size))
         planes = np.empty((3, plan.size, plan.size), dtype=np.uint8) if out is None else out
         write_crop(image, plan, planes)
-        if isinstance(transform, FinishingTransform):
+        if _finishes(transform):
             transform.finish(planes, generator)
         return planes
     planes = transform(encoded.decode().pixels, generator).transpose(2, 0, 1)
@@ -89,3 +90,17 @@ def render_picture(
         )
     out[...] = planes
     return out
+
+
+def _crops(transform: ImageTransform) -> TypeGuard[CropTransform]:
+    return _implements(type(transform), CropTransform)
+
+
+def _finishes(transform: ImageTransform) -> TypeGuard[FinishingTransform]:
+    return _implements(type(transform), FinishingTransform)
+
+
+@cache
+def _implements(kind: type, protocol: type) -> bool:
+    # Once a type: for each picture, asking two protocols would take as long as reading its file.
+    return issubclass(kind, protocol)

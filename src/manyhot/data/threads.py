@@ -100,6 +100,8 @@ class _Job:
         self._buffers = buffers
         self._lock = threading.Lock()
         self._images: UInt8[Tensor, "n 3 h w"] | None = None
+        # The same memory; NumPy makes a view of one picture in a tenth of the time that torch takes.
+        self._places: UInt8[np.ndarray, "n 3 h w"] | None = None
         self._failures: dict[int, Failure] = {}
         self._num_left = self.num_places = len(request.rows)
 
@@ -114,8 +116,8 @@ class _Job:
 
     def load(self, place: int, reader: SampleReader) -> None:
         """Load one picture into its place."""
-        images = self._images
-        out = None if images is None else images[place].numpy()
+        places = self._places
+        out = None if places is None else places[place]
         loaded = reader.load(self._request, place, out)
         if out is None and not isinstance(loaded, Failure):
             loaded = self._put(place, loaded)
@@ -127,9 +129,10 @@ class _Job:
     def _put(self, place: int, picture: UInt8[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "3 h w"] | Failure:
         """Put down one of the first pictures, of which the very first tells how large all of them are."""
         with self._lock:
-            if self._images is None:
+            if self._places is None:
                 self._images = self._buffers.take((self.num_places, *picture.shape))
-        out = self._images[place].numpy()
+                self._places = self._images.numpy()
+            out = self._places[place]
         if out.shape != picture.shape:
             found = f"the transform gave planes of {picture.shape} for a place of {out.shape}; all must be the same"
             return Failure(row=self.row_at(place), error=UsageError(found))
@@ -138,7 +141,7 @@ class _Job:
 
     def take_result(self) -> LoadedImages:
         """Return the batch, once it is done, and let go of its memory."""
-        images, self._images = self._images, None
+        images, self._images, self._places = self._images, None, None
         return without_failed(self._request, images, self._failures)
 
 
