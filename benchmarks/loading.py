@@ -15,6 +15,7 @@ not measured, it warms up imports, compiled code and the page cache. `packed` ar
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
