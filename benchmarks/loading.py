@@ -132,8 +132,9 @@ def measure(name: str, transform: str, pictures: Path, num_epochs: int) -> dict[
         pass
     cpu_s, wall_s = tree_cpu_s(), time.perf_counter()
     for _ in range(num_epochs):
-        for _ in loader:
-            pass
+        num_batches = sum(1 for _ in loader)
+        if num_batches * BATCH < num_images:
+            raise SystemExit(f"{name} gave {num_batches} batches for {num_images} images")
     images = num_epochs * num_images
     return {"images": images, "cpu_s": tree_cpu_s() - cpu_s, "wall_s": time.perf_counter() - wall_s}
 
@@ -172,7 +173,7 @@ def measure_in_turn(flags: argparse.Namespace, parent: Path) -> dict[str, list[d
             name, transform, *packed = way.split(":")
             command = [sys.executable, __file__, "--photos", str(folders["".join(packed)])]
             command += ["--epochs", str(flags.epochs), "--child", name, transform]
-            run = subprocess.run(command, check=True, capture_output=True, text=True)
+            run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found.setdefault(way, []).append(json.loads(run.stdout.splitlines()[-1]))
     return found
 

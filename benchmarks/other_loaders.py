@@ -6,6 +6,7 @@ of their own are given the same JPEG files in it, which is written before anythi
 
 import io
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,43 +78,47 @@ def litdata(pictures: Path, transform: str) -> Iterable[object]:
     if not chunks.exists():
         paths = [str(path) for path in files_in(pictures)]
         ld.optimize(fn=read_for_litdata, inputs=paths, output_dir=str(chunks), chunk_bytes="64MB", num_workers=1)
-    change = transform_of(transform)
+    dataset = ld.StreamingDataset(str(chunks), shuffle=True, transform=DecodeMember(transform))
+    return ld.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS, persistent_workers=True)
 
-    class Decoded(ld.StreamingDataset):
-        def __getitem__(self, index: object) -> object:
-            sample = super().__getitem__(index)
-            return change(decode(sample["jpg"])), sample["label"]
 
-    return ld.StreamingDataLoader(
-        Decoded(str(chunks), shuffle=True), batch_size=BATCH, num_workers=WORKERS, persistent_workers=True
-    )
+class DecodeMember:
+    """Decodes and changes what `read_for_litdata` gave; a class, for it is sent to other processes."""
+
+    def __init__(self, transform: str) -> None:
+        self._change = transform_of(transform)
+
+    def __call__(self, sample: dict[str, Any]) -> object:
+        """Return the changed picture and its label."""
+        return self._change(decode(sample["jpg"])), sample["label"]
 
 
 class GrainSource:
     """Files by number, decoded and transformed."""
 
     def __init__(self, paths: list[Path], transform: str) -> None:
-        self._paths, self._transform = paths, transform
+        self._paths, self._change = paths, transform_of(transform)
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> object:
-        return transform_of(self._transform)(decode(self._paths[index].read_bytes())).numpy()
+        return self._change(decode(self._paths[index].read_bytes())).numpy()
 
 
 class Grain:
-    """A grain pipeline of two worker processes, started anew each epoch as it has to be."""
+    """A grain pipeline of two worker processes, which go on from epoch to epoch: to start them takes longer than an epoch."""
 
     def __init__(self, pictures: Path, transform: str) -> None:
         import grain.python as grain
 
         source = GrainSource(files_in(pictures), transform)
-        dataset = grain.MapDataset.source(source).shuffle(seed=0).to_iter_dataset().batch(BATCH)
-        self._dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=WORKERS))
+        dataset = grain.MapDataset.source(source).shuffle(seed=0).repeat().to_iter_dataset().batch(BATCH)
+        self._num_batches = -(-len(source) // BATCH)
+        self._batches = iter(dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=WORKERS)))
 
     def __iter__(self) -> Iterator[object]:
-        return iter(self._dataset)
+        return islice(self._batches, self._num_batches)
 
 
 class Spdl:
