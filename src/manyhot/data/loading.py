@@ -149,7 +149,7 @@ class ImageLoader:
     ) -> None:
         if not 0 <= seed < 2**64:
             raise UsageError(f"seed {seed} is out of range; give a number from 0 to 2⁶⁴ − 1")
-        self._rows = np.asarray(rows, dtype=np.int64)
+        self._rows = np.ascontiguousarray(rows, dtype=np.int64)
         self._order: Order = InOrder(len(self._rows)) if order is None else order
         if self._order.num_samples != len(self._rows):
             raise UsageError(f"the order is of {self._order.num_samples:,} samples, and there are {len(self._rows):,}")
@@ -233,7 +233,7 @@ class ImageLoader:
             "seed": self._seed,
             "batch_size": self._batch_size,
             "num_samples": self.num_samples,
-            "rows": zlib.crc32(self._rows.tobytes()),
+            "rows": zlib.crc32(self._rows.data),
             "order": self._order.fingerprint,
         }
 

@@ -224,7 +224,7 @@ class Repeated:
     @property
     def fingerprint(self) -> int:
         """What tells this order from others."""
-        return zlib.crc32(self._ends.tobytes(), zlib.crc32(f"repeated {self._seed}".encode()))
+        return zlib.crc32(self._ends.data, zlib.crc32(f"repeated {self._seed}".encode()))
 
     def draw(self, epoch: int, start: int, stop: int) -> Drawn:
         """Return the samples from one position of an epoch to another."""
