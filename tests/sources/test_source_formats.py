@@ -173,6 +173,27 @@ def test_webdataset_reads_json_and_cls_members(write):
     assert manifest.references() == ["0.jpg", "1.jpg"]
 
 
+def test_shards_as_webdataset_itself_writes_them_are_read(write):
+    # As its TarWriter does: keys with folders, members of a key by name, owners, and times in headers of their own.
+    members = {}
+    for key, label, picture in (("a/b00000", b"2", b"one"), ("a/b00001", b"0", b"two")):
+        others = {"left.pyd": b"\x80\x04N.", "npy": b"\x93NUMPY", "txt": b"some words"}
+        of_key = {"cls": label, "png": picture, **others}
+        members |= {f"{key}.{kind}": of_key[kind] for kind in sorted(of_key)}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w|") as shard:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.uname, info.gname = len(content), 0o444, "bigdata", "bigdata"
+            info.mtime = 1795887406.168792
+            shard.addfile(info, io.BytesIO(content))
+    manifest = open_source(write({"s-00000.tar": stream.getvalue()}))
+    assert manifest.references() == ["a/b00000.png", "a/b00001.png"]
+    assert [bytes(manifest.pictures.read(row)) for row in range(2)] == [b"one", b"two"]
+    assert manifest.labels.space.names == ("0", "2")
+    assert dense(manifest) == [[0, 1], [1, 0]]
+
+
 def test_webdataset_gives_each_picture_from_its_place(write):
     first = tar_of({"0.jpg": b"one", "0.json": b'["cat"]', "1.json": b"[]", "1.png": b"two"})
     root = write({"a.tar": first, "b.tar": tar_of({"2.json": b"[]", "2.jpg": b"three"})})
