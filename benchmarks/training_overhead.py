@@ -1,19 +1,19 @@
-"""What `manyhot train` adds to a bare loop over the same loader, and what its cache adds to tensors: seconds a step.
+"""What `manyhot train` adds to a bare loop over the same loader, and what its cache adds to tensors: a step's time.
 
     uv run python benchmarks/training_overhead.py --photos FOLDER
 
 All train timm's `resnet18` from the same weights, 64 pictures a step at 128 pixels, with the same loss and optimiser: a bare
 loop and manyhot's training over the same loader, and both from memory, the bare loop from a tensor of finished pictures and
 manyhot's training from decoded pictures that it crops anew. They take turns within one process, an epoch each, several
-times; the first turn, which fills the cache and compiles, is not counted.
+times; the first turn, which fills the cache and compiles, is not counted. Seconds are of the clock, and of the CPU: torch
+computes in one thread, so that no thread spends time waiting for others.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,14 +42,22 @@ SIZE, BATCH, NUM_LABELS = 128, 64, 20
 
 
 class Clock(Callback):
-    """When each step ended."""
+    """When the first step ended and when the last did, by the clock and by the CPU's."""
 
     def __init__(self) -> None:
-        self.marks_s: list[float] = []
+        self._first = self._last = np.zeros(2)
+        self._num_steps = 0
 
     def on_train_batch_end(self, *_: object) -> None:
         """Note the time."""
-        self.marks_s.append(time.perf_counter())
+        self._last = np.array([time.perf_counter(), time.process_time()])
+        self._first = self._first if self._num_steps else self._last
+        self._num_steps += 1
+
+    @property
+    def step_s(self) -> list[float]:
+        """Seconds a step, and seconds of the CPU; without the first, which waits for the first batch."""
+        return ((self._last - self._first) / (self._num_steps - 1)).tolist()
 
 
 class InMemory:
@@ -90,9 +98,9 @@ def model_of() -> Classifier:
     return build_model(ModelSpec(encoder="resnet18", num_labels=NUM_LABELS, preprocessing=preprocessing))
 
 
-def bare_epoch_s(loader: Iterable[Batch], settings: OptimisationSettings) -> float:
-    """Return the seconds from the end of the first step to that of the last, in a loop of ten lines."""
-    model, loss, marks_s = model_of().train(), BCEWithLogitsLoss(), []
+def bare_step_s(loader: Iterable[Batch], settings: OptimisationSettings) -> list[float]:
+    """Return what a step of an epoch takes in a loop of ten lines."""
+    model, loss, clock = model_of().train(), BCEWithLogitsLoss(), Clock()
     optimiser, schedule = make_optimiser(model, settings)
     for batch in loader:
         optimiser.zero_grad()
@@ -100,11 +108,11 @@ def bare_epoch_s(loader: Iterable[Batch], settings: OptimisationSettings) -> flo
         clip_gradient_norm(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        marks_s.append(time.perf_counter())
-    return marks_s[-1] - marks_s[0]
+        clock.on_train_batch_end()
+    return clock.step_s
 
 
-def manyhot_epoch_s(loader: ImageLoader, manifest: Manifest, settings: OptimisationSettings, folder: str) -> float:
+def manyhot_step_s(loader: ImageLoader, manifest: Manifest, settings: OptimisationSettings, folder: str) -> list[float]:
     """Return the same of manyhot's training."""
     clock, transform = Clock(), EvaluationTransform(SIZE)
     validation = ImageLoader(manifest, range(8), transform, batch_size=8, seed=0, num_workers=0)
@@ -112,47 +120,42 @@ def manyhot_epoch_s(loader: ImageLoader, manifest: Manifest, settings: Optimisat
     with tempfile.TemporaryDirectory(dir=folder) as run:
         trainer = create_trainer(folder=Path(run), epochs=1, callbacks=[clock])
         fit(trainer, module, MultiLabelData(loader, validation), checkpoint=None)
-    return clock.marks_s[-1] - clock.marks_s[0]
+    return clock.step_s
 
 
-def measure_in_turn(manifest: Manifest, folder: str, runs: int) -> dict[str, list[float]]:
-    """Return the seconds a step of every run of every way."""
-    steps = manifest.num_samples // BATCH - 1
-    settings = OptimisationSettings(lr=1e-3, total_steps=steps + 1)
+def measure_in_turn(manifest: Manifest, folder: str, runs: int) -> dict[str, list[list[float]]]:
+    """Return the seconds a step, by the clock and by the CPU's, of every run of every way."""
+    settings = OptimisationSettings(lr=1e-3, total_steps=manifest.num_samples // BATCH)
     in_memory, cache = InMemory(loader_of(manifest)), PictureCache()
-    times: dict[str, list[float]] = {"bare": [], "manyhot": [], "bare, in memory": [], "manyhot, cache": []}
-    for run in range(runs + 1):
-        seconds = {
-            "bare": bare_epoch_s(loader_of(manifest), settings),
-            "manyhot": manyhot_epoch_s(loader_of(manifest), manifest, settings, folder),
-            "bare, in memory": bare_epoch_s(in_memory, settings),
-            "manyhot, cache": manyhot_epoch_s(loader_of(manifest, cache), manifest, settings, folder),
-        }
-        for name, epoch_s in seconds.items() if run else ():
-            times[name].append(epoch_s / steps)
-    return times
+    ways: dict[str, Callable[[], list[float]]] = {
+        "bare": lambda: bare_step_s(loader_of(manifest), settings),
+        "manyhot": lambda: manyhot_step_s(loader_of(manifest), manifest, settings, folder),
+        "bare, in memory": lambda: bare_step_s(in_memory, settings),
+        "manyhot, cache": lambda: manyhot_step_s(loader_of(manifest, cache), manifest, settings, folder),
+    }
+    turns = [{name: step_s() for name, step_s in ways.items()} for _ in range(runs + 1)]
+    return {name: [turn[name] for turn in turns[1:]] for name in ways}
 
 
 def main() -> None:
     """Measure in turn, print, and write a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=640)
+    parser.add_argument("--files", type=int, default=512)
     parser.add_argument("--runs", type=int, default=5)
     flags = parser.parse_args()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as parent:
         pictures = Path(parent, "files")
         write_files(flags.photos, pictures, flags.files, None)
         times = measure_in_turn(manifest_of(pictures), parent, flags.runs)
     result: dict[str, object] = {"benchmark": "training_overhead", "cpu": cpu_model(), "s_per_step": times}
-    for name, seconds in times.items():
-        print(
-            f"{name}: {1000 * statistics.median(seconds):.1f} ms a step ({1000 * min(seconds):.1f} to {1000 * max(seconds):.1f})"
-        )
+    for name, steps in times.items():
+        print(f"{name}: {1000 * np.median(steps, axis=0)} ms a step of the clock and of the CPU")
     for ours, bare in (("manyhot", "bare"), ("manyhot, cache", "bare, in memory")):
-        ratios = [one / other for one, other in zip(times[ours], times[bare], strict=True)]
-        result[f"{ours} / {bare}"] = statistics.median(ratios)
-        print(f"{ours} / {bare}: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+        ratios = np.array(times[ours]) / np.array(times[bare])
+        result[f"{ours} / {bare}"] = np.median(ratios, axis=0).tolist()
+        print(f"{ours} / {bare}: {np.median(ratios, axis=0)} ({ratios.min(axis=0)} to {ratios.max(axis=0)})")
     with (RESULTS / "training_overhead.jsonl").open("a") as file:
         file.write(json.dumps(result) + "\n")
 
