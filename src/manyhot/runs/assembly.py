@@ -9,12 +9,15 @@ import torch
 
 from manyhot.config import AdamWConfig, OptimiserConfig, Recipe
 from manyhot.runs.loaders import default_workers
+from manyhot.training.launched import processes_here
 from manyhot.training.optimisation import OptimisationSettings
 
 log = logging.getLogger("manyhot")
 
 LR_NEW_WEIGHTS = 1e-3
 LR_FINE_TUNING = 2e-4
+
+_ONE_WORKER = {"threads": "thread", "processes": "process"}
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -32,9 +35,9 @@ def resolve(recipe: Recipe) -> Recipe:
         training = replace(training, devices=1)
     if training.workers is None:
         training = replace(training, workers=default_workers())
-        log.info(
-            "%d reading %s: the machine has %d cores", training.workers, recipe.loading.loader, os.cpu_count() or 1
-        )
+        shared = "" if processes_here() == 1 else f" for {processes_here()} processes"
+        kind = recipe.loading.loader if training.workers != 1 else _ONE_WORKER[recipe.loading.loader]
+        log.info("%d reading %s: the machine has %d cores%s", training.workers, kind, os.cpu_count() or 1, shared)
     return replace(recipe, optimiser=optimiser, training=training)
 
 

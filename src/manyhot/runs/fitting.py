@@ -28,8 +28,9 @@ from manyhot.training.checkpoints import best_checkpoint, last_checkpoint, load_
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.distributed import by_first_process
 from manyhot.training.head_loss import FeatureLoss
+from manyhot.training.launched import launched_processes
 from manyhot.training.module import MultiLabelModule
-from manyhot.training.processes import joined_processes, launched_processes
+from manyhot.training.processes import joined_processes
 from manyhot.training.sharded_head import mesh_of_all, shard_head
 from manyhot.training.trainer import create_trainer, fit
 

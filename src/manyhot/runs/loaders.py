@@ -27,6 +27,7 @@ from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
 from manyhot.labels import LabelSets
 from manyhot.sources import Manifest
 from manyhot.sources.picture_store import PictureStore
+from manyhot.training.launched import processes_here
 
 log = logging.getLogger("manyhot")
 
@@ -34,8 +35,8 @@ MAX_WORKERS = 16
 
 
 def default_workers() -> int:
-    """Return how many threads that read pictures suit the machine."""
-    cores = os.cpu_count() or 1
+    """Return how many threads that read pictures suit the machine, or this process's share of it."""
+    cores = max(1, (os.cpu_count() or 1) // processes_here())
     # Without a GPU the step itself wants the cores.
     return min(cores, MAX_WORKERS) if torch.cuda.is_available() else max(1, cores // 2)
 
@@ -111,9 +112,11 @@ def picture_cache(config: LoadingConfig, pictures: PictureStore, rows: Int64[np.
     """Return where decoded pictures are kept, if they fit or that was asked for, and log why."""
     if config.cache == "off" or config.loader == "processes":
         return None
-    needed, available = decoded_bytes(pictures, rows), available_bytes()
-    fits = needed <= SHARE_OF_MEMORY * available
-    sizes = f"decoded they take about {needed / 1e9:.2f} GB, and {available / 1e9:.1f} GB of memory are free"
+    needed, available, sharing = decoded_bytes(pictures, rows), available_bytes(), processes_here()
+    # Shuffled anew in each epoch, every picture comes to every process sooner or later.
+    fits = sharing * needed <= SHARE_OF_MEMORY * available
+    each = "" if sharing == 1 else f" in each of {sharing} processes"
+    sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}, and {available / 1e9:.1f} GB of memory are free"
     if config.cache == "auto" and not fits:
         log.info("training pictures are decoded anew in every epoch: %s", sizes)
         return None

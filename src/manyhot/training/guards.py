@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from manyhot.errors import TrainingError
-from manyhot.training.processes import launched_processes
+from manyhot.training.launched import launched_processes
 
 log = logging.getLogger("manyhot")
 

@@ -1,9 +1,8 @@
-"""Which processes train together, and the group in which they talk: torchrun or SLURM started them, or there is one."""
+"""The group in which processes that train together talk: torchrun or SLURM started them, or there is one."""
 
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,53 +12,10 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from manyhot.errors import TrainingError
+from manyhot.training.launched import launched_processes
 
 PATIENCE = timedelta(hours=2)
 """How long processes wait for the first one, while it fits decisions and writes reports of large data."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Processes:
-    """How many processes a training has.
-
-    Args:
-        on_machine: On this machine.
-        machines: Machines, each with as many.
-    """
-
-    on_machine: int
-    machines: int
-
-    @property
-    def count(self) -> int:
-        """Of all machines.
-
-        >>> Processes(on_machine=8, machines=2).count
-        16
-        """
-        return self.on_machine * self.machines
-
-
-def launched_processes() -> Processes | None:
-    """Return the processes that torchrun or SLURM started, this one among them; None where nobody did.
-
-    Raises:
-        TrainingError: If SLURM was not told how many tasks each machine runs, or machines run different numbers.
-    """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return _even(int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"]))
-    if int(os.environ.get("SLURM_NTASKS", "1")) == 1 or "SLURM_PROCID" not in os.environ:
-        return None
-    if "SLURM_NTASKS_PER_NODE" not in os.environ:
-        raise TrainingError("SLURM does not say how many tasks a machine runs; start the job with --ntasks-per-node")
-    return _even(int(os.environ["SLURM_NTASKS"]), int(os.environ["SLURM_NTASKS_PER_NODE"]))
-
-
-def _even(count: int, on_machine: int) -> Processes:
-    if count % on_machine:
-        raise TrainingError(f"{count} processes are not {on_machine} on each machine; give each machine as many")
-    return Processes(on_machine=on_machine, machines=count // on_machine)
 
 
 @contextmanager

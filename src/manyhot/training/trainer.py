@@ -18,8 +18,8 @@ from manyhot.training.checkpoints import AtomicCheckpoints, Checkpoints
 from manyhot.training.datamodule import MultiLabelData
 from manyhot.training.guards import FiniteLoss, StopSignals
 from manyhot.training.history import History
+from manyhot.training.launched import Processes, launched_processes
 from manyhot.training.module import MultiLabelModule
-from manyhot.training.processes import Processes, launched_processes
 from manyhot.training.progress import Progress
 from manyhot.training.randomness import Randomness
 from manyhot.training.strategy import ShardedHeadStrategy
