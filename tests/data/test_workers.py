@@ -113,10 +113,12 @@ def test_a_process_that_dies_is_an_error_that_names_its_picture(manifest: Manife
 def test_a_process_that_dies_during_a_step_is_an_error_of_the_next_batch_and_of_nothing_else(
     manifest: Manifest, tmp_path: Path
 ) -> None:
-    died = tmp_path / "died"
+    begun, died = tmp_path / "begun", tmp_path / "died"
 
     def dies_once(image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
         if int(image[0, 0, 0]) == 3 and not died.exists():
+            while not begun.exists():
+                time.sleep(0.01)
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return image
@@ -125,6 +127,7 @@ def test_a_process_that_dies_during_a_step_is_an_error_of_the_next_batch_and_of_
     batches = iter(loader)
     next(batches)
     # A training step: the process dies meanwhile, and another child of this one ends as well.
+    begun.touch()
     while not died.exists():
         time.sleep(0.01)
     subprocess.run([sys.executable, "-c", ""], check=True)
