@@ -17,26 +17,25 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from main_job import cpu_model
+from product_rates import RUNS, Steps, best_rate, fastest_products, timed
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss
 from manyhot.losses.linear import FusedLinearHead, GradientBuffer, LinearOptions, linear_bce_with_logits
 from manyhot.losses.linear.chunks import cut_labels
-from manyhot.losses.linear.products import ONEDNN, TORCH, Products, choose_products, has_onednn
+from manyhot.losses.linear.products import choose_products, has_onednn
 from manyhot.targets import SparseTargets
 
 RESULTS = Path(__file__).parent / "results" / "head.jsonl"
-RUNS = 7
 POSITIVES = 10
 LR = 0.01
-Steps = dict[str, Callable[[], object]]
 
 
 def batch_of(num_samples: int, num_features: int, num_labels: int) -> tuple[Tensor, SparseTargets]:
@@ -64,26 +63,6 @@ class FastestLinear(torch.autograd.Function):
         of_features = torch.zeros_like(features)
         fastest_products(*features.shape, len(weight)).spread(of_features, received[0], weight)
         return of_features, received[0].T @ features, received[0].sum(dim=0)
-
-
-@cache
-def fastest_products(num_samples: int, num_features: int, num_labels: int) -> Products:
-    """Return for each product of an ordinary head the way that is fastest here, however little, and however exact."""
-    if not has_onednn():
-        return TORCH
-    features, weight = torch.randn(num_samples, num_features), torch.randn(num_labels, num_features)
-    gradient, total = torch.randn(num_samples, num_labels), torch.zeros(num_samples, num_features)
-    ways: Steps = {
-        "torch project": partial(TORCH.project, features, weight),
-        "onednn project": partial(ONEDNN.project, features, weight),
-        "torch spread": partial(TORCH.spread, total, gradient, weight),
-        "onednn spread": partial(ONEDNN.spread, total, gradient, weight),
-    }
-    best = {name: min(times) for name, times in timed(ways, clock=time.process_time).items()}
-    return Products(
-        project=(ONEDNN if best["onednn project"] < best["torch project"] else TORCH).project,
-        spread=(ONEDNN if best["onednn spread"] < best["torch spread"] else TORCH).spread,
-    )
 
 
 def dense_step(layer: nn.Linear, features: Tensor, targets: SparseTargets, *, fastest: bool, lr: float | None) -> None:
@@ -167,18 +146,6 @@ def curve_steps(num_samples: int, num_features: int, num_labels: int) -> Steps:
     }
 
 
-def timed(steps: Steps, runs: int = RUNS, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
-    """Return the seconds of each step, run in turns, without the first."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(runs + 1):
-        for name, step in steps.items():
-            started = clock()
-            step()
-            if turn:
-                times[name].append(clock() - started)
-    return times
-
-
 def peak_mb(step: Callable[[], object]) -> float:
     """Return the most memory that a step holds at once beside what it found, in MB."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -189,24 +156,6 @@ def peak_mb(step: Callable[[], object]) -> float:
         held += event.nbytes()
         peak = max(peak, held)
     return round(peak / 1e6, 1)
-
-
-def best_rate(num_samples: int, num_features: int, num_labels: int) -> float:
-    """Return the highest rate at which a chunk's product was seen to run, in GFLOP/s, of all ways there are."""
-    size = cut_labels(num_labels)[0].stop
-    features, weight = torch.randn(num_samples, num_features), torch.randn(size, num_features)
-    gradient, total, out = (
-        torch.randn(num_samples, size),
-        torch.zeros(num_samples, num_features),
-        torch.empty(size, num_features),
-    )
-    ways: Steps = {"outer": lambda: torch.mm(gradient.T, features, out=out)}
-    kinds = {"torch": TORCH} | ({"onednn": ONEDNN} if has_onednn() else {})
-    for name, products in kinds.items():
-        ways[f"{name} project"] = partial(products.project, features, weight)
-        ways[f"{name} spread"] = partial(products.spread, total, gradient, weight)
-    fastest = min(min(times) for times in timed(ways).values())
-    return 2 * num_samples * num_features * size / fastest / 1e9
 
 
 def report(
@@ -271,10 +220,11 @@ def million() -> dict[str, object]:
             products.spread(total, gradient[:, :width], weight)
             torch.mm(gradient[:, :width].T, features, out=out[:width])
 
-    line = report(
-        "million", shape, {"three products": three_products, "manyhot": partial(fused_step, head, features, targets)}
-    )
+    step = partial(fused_step, head, features, targets)
+    step()
+    # Before anything is profiled: the records of a thousand chunks are as large as half of the head.
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    line = report("million", shape, {"three products": three_products, "manyhot": step})
     print(f"peak of the process: {peak_gb:.2f} GB")
     return line | {"process_gb": round(peak_gb, 2)}
 
