@@ -15,6 +15,9 @@ from manyhot.sources.pack_files import PackSettings
 _CHUNK = 16
 """Pictures that a thread takes at a time: fewer make queueing show, more make threads wait for each other at the end."""
 
+_CHUNK_BYTES = 8 * 2**20
+"""What a chunk is to hold, packed, judged by the one before: of large pictures a thread takes fewer."""
+
 _AHEAD = 4
 """Chunks for each thread that may be done before they are written: what they hold is bounded."""
 
@@ -48,16 +51,26 @@ def pack_samples(
     waiting: deque[Future[list[PackedSample | RefusedPicture]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for start in range(rows.start, rows.stop, _CHUNK):
-                some = range(start, min(start + _CHUNK, rows.stop))
+            start, size = rows.start, 1
+            while start < rows.stop:
+                some = range(start, min(start + size, rows.stop))
                 waiting.append(pool.submit(_pack_rows, manifest, some, settings))
+                start = some.stop
                 if len(waiting) >= workers * _AHEAD:
-                    yield from waiting.popleft().result()
+                    done = waiting.popleft().result()
+                    size = _size_after(done)
+                    yield from done
             while waiting:
                 yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _size_after(chunk: list[PackedSample | RefusedPicture]) -> int:
+    """Return how many pictures the next chunk takes, so that it holds what it may if they are like those of this one."""
+    held = sum(len(sample.picture.content) for sample in chunk if isinstance(sample, PackedSample))
+    return max(1, min(_CHUNK, _CHUNK_BYTES * len(chunk) // max(held, 1)))
 
 
 def _pack_rows(manifest: Manifest, rows: range, settings: PackSettings) -> list[PackedSample | RefusedPicture]:
