@@ -158,12 +158,21 @@ def reunited(pieces: Sequence[tuple[Int64[np.ndarray, " _rows"], Csr]], num_rows
         return Csr.empty(num_rows)
     if len(filled) == 1 and np.array_equal(filled[0][0], np.arange(num_rows)):
         return filled[0][1]
-    lengths = np.concatenate([*(rows.lengths() for _, rows in filled), [0]])
-    stacked = Csr(offsets_of(lengths), np.concatenate([rows.ids for _, rows in filled]))
     # Rows of no piece read the empty row at the end.
-    place = np.full(num_rows, len(lengths) - 1, dtype=np.int64)
-    place[np.concatenate([numbers for numbers, _ in filled])] = np.arange(len(lengths) - 1)
-    return stacked.take(place)
+    together = stacked([*(rows for _, rows in filled), Csr.empty(1)])
+    place = np.full(num_rows, together.num_rows - 1, dtype=np.int64)
+    place[np.concatenate([numbers for numbers, _ in filled])] = np.arange(together.num_rows - 1)
+    return together.take(place)
+
+
+def stacked(parts: Sequence[Csr]) -> Csr:
+    """Return the rows of several lists of rows, one after the other.
+
+    >>> stacked([Csr.from_lists([[5], []]), Csr.from_lists([[7, 8]])]).indptr
+    array([0, 1, 1, 3])
+    """
+    lengths = np.concatenate([rows.lengths() for rows in parts])
+    return Csr(offsets_of(lengths), np.concatenate([rows.ids for rows in parts]))
 
 
 def rows_by_source(source_ids: Integer[np.ndarray, " n"] | None, source: int, num_rows: int) -> Int64[np.ndarray, " k"]:
