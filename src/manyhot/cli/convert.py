@@ -24,7 +24,7 @@ def run(arguments: list[str]) -> int:
 
     show_log()
     options = replace(source_options(settings), trust_pickle=flags.trust_pickle)
-    done = convert(flags.data, flags.out, options, overwrite=flags.overwrite)
+    done = convert(flags.data, flags.out, options, mapping=settings.mapping, overwrite=flags.overwrite)
     labels = done.store.labels
     print(f"store    {flags.out}")
     print(f"samples  {labels.num_samples:,} ({format_size(done.samples_bytes)})")
@@ -42,7 +42,8 @@ def _parser() -> Parser:
         "DATA [DATA ...] --out STORE [flags]",
         "Write samples and labels into a label store, which opens at once; pictures stay where they are.",
         epilog="Data are read with --data.FIELD VALUE, as in training: --data.separator _. Several DATA are put one "
-        "after the other, with labels matched by name; what one of them does not know is unknown there.",
+        "after the other, with labels matched by name (or by a file: --data.mapping.NAME FILE); what one of them does not "
+        "know is unknown there.",
     )
     add = parser.add_argument
     add("data", metavar="DATA", type=Path, nargs="+", help="a folder of pictures, a label file or a label store")

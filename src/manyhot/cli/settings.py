@@ -11,7 +11,8 @@ from manyhot.config import DataConfig, DecisionConfig, Recipe
 from manyhot.errors import ConfigError, UsageError
 from manyhot.recipes import load_recipe, recipe_from_dict
 
-Overrides = dict[tuple[str, ...], str]
+Overrides = dict[tuple[str, ...], str | list[str]]
+"""Settings by their path: as they were typed, or as a list of such texts."""
 
 EPILOG = """\
 Every setting of a recipe can be given as --section.field VALUE, on top of
@@ -72,7 +73,7 @@ def resolve_settings(recipe: Path | None, overrides: Overrides) -> Recipe:
             # Another kind starts from its own defaults: the settings of the old one are not its own.
             data[path[0]] = {}
     for path, text in overrides.items():
-        _put(data, path, _read(path, text))
+        _put(data, path, _read(path, text) if isinstance(text, str) else text)
     return recipe_from_dict(data)
 
 

@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
         _refuse_settings(flags, overrides)
     if flags.dry_run:
         return _show(recipe)
-    if recipe.data.path is None and not flags.resume:
+    if not recipe.data.paths and not flags.resume:
         raise UsageError("train needs DATA, a folder or a label file (or data.path in the recipe)")
 
     from manyhot.cli.logs import is_told_here, show_log
@@ -65,9 +65,11 @@ def _show(recipe: Recipe) -> int:
 
 
 def _recipe(flags: Namespace, overrides: Overrides) -> Recipe:
-    given = {path: getattr(flags, name) for name, path in SHORTCUTS.items() if getattr(flags, name) is not None}
-    if flags.data is not None:
-        given["data", "path"] = flags.data
+    given: Overrides = {
+        path: getattr(flags, name) for name, path in SHORTCUTS.items() if getattr(flags, name) is not None
+    }
+    if flags.data:
+        given["data", "path"] = flags.data if len(flags.data) > 1 else flags.data[0]
     if flags.freeze:
         given["encoder", "freeze"] = "true"
     for path in given:
@@ -79,12 +81,13 @@ def _recipe(flags: Namespace, overrides: Overrides) -> Recipe:
 def _parser() -> Parser:
     parser = Parser(
         "train",
-        "DATA [--out RUN] [flags]",
-        "Train a model on pictures and their labels, and measure it.",
+        "DATA [DATA ...] [--out RUN] [flags]",
+        "Train a model on pictures and their labels, and measure it. Several DATA are one label space: a label that one of "
+        "them does not know is unknown there.",
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("data", metavar="DATA", nargs="?", help="a folder of pictures with labels, or a label file")
+    add("data", metavar="DATA", nargs="*", help="a folder of pictures with labels, or a label file; or several")
     add("--out", metavar="RUN", type=Path, help="new folder for the run (runs/NAME-1 and so on)")
     add("--recipe", metavar="FILE", type=Path, help="settings of the run, as TOML")
     add("--encoder", metavar="NAME", help="any encoder of timm (resnet50)")

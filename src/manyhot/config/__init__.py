@@ -8,6 +8,7 @@ from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.loading import AugmentationConfig, LoadingConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
+from manyhot.config.mixture import MixtureConfig
 from manyhot.config.models import (
     BranchingConfig,
     CSRAConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "LossConfig",
     "LowRankHeadConfig",
     "MLDecoderConfig",
+    "MixtureConfig",
     "OptimiserConfig",
     "Query2LabelConfig",
     "Recipe",

@@ -12,8 +12,10 @@ from manyhot.errors import ConfigError
 class DataConfig:
     """Which data to read, and how."""
 
-    path: str | None = None
-    """Folder or label file to read."""
+    path: str | tuple[str, ...] | None = None
+    """Folder or label file to read; several are trained on together, labels of one name being one label."""
+    mapping: dict[str, str] | None = None
+    """Of several data: by name, files of links between the labels of one and those of the data without such a file."""
     labels: str | None = None
     """Label file, if it is not in the folder under its usual name."""
     images: str | None = None
@@ -49,9 +51,19 @@ class DataConfig:
         for setting in fields(self):
             value = getattr(self, setting.name)
             require(value != "", f"data.{setting.name}", value, "at least one character; leave it out for the default")
+        require(self.path != () and "" not in self.paths, "data.path", self.path, "one path or several, none empty")
+        twice = [path for path in self.paths if self.paths.count(path) > 1]
+        require(not twice, "data.path", self.path, f"each path once, and {twice[0] if twice else None!r} stands twice")
         names = self.label_columns
         require(names is None or (len(names) > 0 and "" not in names), "data.label_columns", names, "names of columns")
         require(0 < self.max_unpacked_gb < math.inf, "data.max_unpacked_gb", self.max_unpacked_gb, "above 0 and finite")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All folders and files to read."""
+        if self.path is None:
+            return ()
+        return (self.path,) if isinstance(self.path, str) else self.path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.loading import AugmentationConfig, LoadingConfig
 from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
+from manyhot.config.mixture import MixtureConfig
 from manyhot.config.models import BranchingConfig, EncoderConfig, HeadConfig, LinearHeadConfig
 from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserConfig, TrainingConfig
 from manyhot.errors import ConfigError
@@ -23,6 +24,7 @@ class Recipe:
     images: ImagesConfig = field(default_factory=ImagesConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loading: LoadingConfig = field(default_factory=LoadingConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     head: HeadConfig = field(default_factory=LinearHeadConfig)
     branching: BranchingConfig = field(default_factory=BranchingConfig)
@@ -34,10 +36,21 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
+        if self.mixture.is_set:
+            _check_mixture(self.loading)
         if self.distributed.head == "sharded":
             _check_sharded(self)
         if isinstance(self.head, LinearHeadConfig) and self.head.in_chunks and self.branching.at is not None:
             raise ConfigError("head.in_chunks is true, which an encoder with branches cannot; leave one of them out")
+
+
+def _check_mixture(loading: LoadingConfig) -> None:
+    for name, value, default in (("order", loading.order, "shuffled"), ("sampling", loading.sampling, "uniform")):
+        if value != default:
+            raise ConfigError(
+                f"loading.{name} is {value!r} and [mixture] is set, which says too which samples come when; leave out one "
+                "of them"
+            )
 
 
 def _check_sharded(recipe: Recipe) -> None:

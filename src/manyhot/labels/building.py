@@ -13,6 +13,7 @@ from manyhot.errors import LabelError, StoreError
 from manyhot.files import current_folder, write_folder_atomically, write_json
 from manyhot.labels import store_files as files
 from manyhot.labels.aligning import align_sets
+from manyhot.labels.mapping import LabelMapping
 from manyhot.labels.progress import Advance
 from manyhot.labels.sets import LabelSets
 from manyhot.labels.space import LabelSpace
@@ -95,12 +96,14 @@ class StorePart:
         samples: `reference`, `split` and `group` of each.
         images: The folder that references start from; None where they name no pictures.
         description: Where they came from, in words.
+        mapping: Brings the labels into the space of the store, as its coarse ones; None matches them by name.
     """
 
     labels: LabelSets
     samples: pa.Table
     images: Path | None
     description: str
+    mapping: LabelMapping | None = None
 
 
 def concatenate_stores(
@@ -141,8 +144,8 @@ def write_parts(
 ) -> None:
     """Write a store that holds the samples of several parts, one after the other; each row keeps its source.
 
-    Their label spaces must be the same, unless `space` is given: then labels are matched by name, and a label that a
-    part lacks was not annotated there, so that its cells are unknown. Apply a mapping for anything else. References
+    Their label spaces must be the same, unless `space` is given: then labels are matched by name, or by the mapping that
+    a part has, and a label of which a part says nothing was not annotated there, so that its cells are unknown. References
     start from the folder that all image folders lie in.
 
     Args:
@@ -183,7 +186,7 @@ def write_parts(
         folder,
         target,
         (
-            StoreBatch(labels=align_sets(batch.labels, target), samples=_below(prefix, batch.samples))
+            StoreBatch(labels=_in_space(batch.labels, target, part.mapping), samples=_below(prefix, batch.samples))
             for part, prefix in zip(parts, prefixes, strict=True)
             for batch in batches_of(part.labels, part.samples)
         ),
@@ -192,6 +195,10 @@ def write_parts(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _in_space(sets: LabelSets, space: LabelSpace, mapping: LabelMapping | None) -> LabelSets:
+    return align_sets(sets, space) if mapping is None or sets.space == space else mapping.to_coarse(sets)
 
 
 def _below(prefix: str, samples: "pa.Table | None") -> "pa.Table | None":  # pyright: ignore[reportUnknownParameterType] - pyarrow has no types

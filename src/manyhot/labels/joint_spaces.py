@@ -78,7 +78,9 @@ def main_space(spaces: Sequence[LabelSpace], links: Sequence[object | None]) -> 
     """
     free = _where(spaces, links, has_links=False)
     if not free:
-        raise LabelError("every data set has links; one at least must have none: its labels are what others are linked to")
+        raise LabelError(
+            "every data set has links; one at least must have none: its labels are what others are linked to"
+        )
     return union_of(free)
 
 
@@ -114,8 +116,8 @@ def _called(space: LabelSpace, links: LabelMapping | None, main: LabelSpace) -> 
     new_name = {own: main.names[other] for own, other in pairs}
     names = [new_name.get(label, name) for label, name in enumerate(space.names)]
     # Its group is that of the label it is.
-    groups = space.groups and [None if label in new_name else group for label, group in enumerate(space.groups)]
-    return LabelSpace(names=tuple(names), groups=groups and tuple(groups), parents=space.parents)
+    groups = (None if label in new_name else group for label, group in enumerate(space.groups or ()))
+    return LabelSpace(names=tuple(names), groups=tuple(groups) or None, parents=space.parents)
 
 
 def _members(links: Sequence[LabelMapping]) -> dict[str, tuple[str, ...]]:

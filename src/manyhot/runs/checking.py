@@ -1,5 +1,6 @@
 """Check: everything that is wrong or risky in data or in a run, found in one go."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -124,16 +125,34 @@ def check_run(folder: Path) -> CheckReport:
     findings = _check_bundle(run)
     if run.is_bundle:
         return CheckReport(findings=tuple(findings), facts=None)
-    path = Path(run.recipe.data.path or "")
-    if not path.exists():
-        message = f"{path}: the data that the run was trained on are not there; put them back to evaluate the run"
-        gone = Finding(name="missing-data", severity="warning", message=message)
-        return CheckReport(findings=(*findings, gone, *_diagnose(run, None)), facts=None)
-    reading = read_source(path, source_options(run.recipe.data))
-    changed = [] if reading.manifest is None else _check_unchanged(run, path, reading.manifest)
-    diagnosis = _diagnose(run, None if changed else reading.manifest)
-    report = _check_reading(path, reading)
-    return replace(report, findings=(*findings, *changed, *diagnosis, *report.findings))
+    paths = [Path(path) for path in run.recipe.data.paths]
+    gone = [_missing_data(path) for path in paths if not path.exists()]
+    if gone:
+        return CheckReport(findings=(*findings, *gone, *_diagnose(run, None)), facts=None)
+    readings = [read_source(path, source_options(run.recipe.data)) for path in paths]
+    manifest = _joined(run, readings)
+    changed = [] if manifest is None else _check_unchanged(run, paths, manifest)
+    diagnosis = _diagnose(run, None if changed else manifest)
+    reports = [_check_reading(path, reading) for path, reading in zip(paths, readings, strict=True)]
+    facts = reports[0].facts if len(paths) == 1 or manifest is None else describe_data(manifest)
+    found = [finding for report in reports for finding in report.findings]
+    return CheckReport(findings=(*findings, *changed, *diagnosis, *found), facts=facts)
+
+
+def _missing_data(path: Path) -> Finding:
+    message = f"{path}: the data that the run was trained on are not there; put them back to evaluate the run"
+    return Finding(name="missing-data", severity="warning", message=message)
+
+
+def _joined(run: "Run", readings: Sequence[Reading]) -> Manifest | None:
+    """Return the samples of all data sets of a run; None where one cannot be read."""
+    if len(readings) == 1:
+        return readings[0].manifest
+    if any(reading.manifest is None or reading.errors for reading in readings):
+        return None
+    from manyhot.runs.data_sets import joined, open_data
+
+    return joined([one.aligned() for one in open_data(run.recipe.data)])
 
 
 def _diagnose(run: "Run", manifest: Manifest | None) -> list[Finding]:
@@ -156,7 +175,7 @@ def _check_bundle(run: "Run") -> list[Finding]:
     return []
 
 
-def _check_unchanged(run: "Run", path: Path, manifest: Manifest) -> list[Finding]:
+def _check_unchanged(run: "Run", paths: Sequence[Path], manifest: Manifest) -> list[Finding]:
     from manyhot.runs.splits import changed_pictures, describe_changed, load_splits
 
     try:
@@ -164,7 +183,7 @@ def _check_unchanged(run: "Run", path: Path, manifest: Manifest) -> list[Finding
     except RunError as error:
         return [Finding(name="damaged-splits", severity="error", message=str(error))]
     if manifest.fingerprint != saved.splits.fingerprint:
-        message = f"{path}: the data have changed since the run; its splits no longer fit, so train again"
+        message = f"{', '.join(map(str, paths))}: the data have changed since the run; its splits no longer fit, so train again"
         return [Finding(name="changed-data", severity="error", message=message)]
     changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
     if not changed:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +14,7 @@ from manyhot.labels.aligning import align_sets
 from manyhot.metrics import Bootstrap, Evaluation
 from manyhot.metrics.protocols import ProtocolName
 from manyhot.runs import loaders
+from manyhot.runs.data_sets import DataSet, joined, open_data_sets
 from manyhot.runs.deciding import cross_decide
 from manyhot.runs.judging import Judgeable
 from manyhot.runs.judging_mapped import Links, map_by_links
@@ -31,12 +32,17 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """What to evaluate on: some rows of a manifest, their split's name, and whether the run's decision was fitted on them."""
+    """What to evaluate on: some rows of a manifest, their split's name, and whether that split is the run's own."""
 
     manifest: Manifest
     rows: Int64[np.ndarray, " k"]
     split: str
-    was_decided_on: bool = False
+    is_own: bool = False
+
+    @property
+    def was_decided_on(self) -> bool:
+        """Whether the run's decision was fitted on these samples."""
+        return self.is_own and self.split == "val"
 
     def references(self) -> list[str]:
         """Return what the samples are called, in order."""
@@ -86,7 +92,7 @@ def score_run(
 ) -> Judgeable:
     """Return a run's model's scores and decisions beside the truth: `.evaluate()` gives the figures.
 
-    On the run's own data, the saved split is used. On other data, the rows of their split of that name, or all rows
+    On the run's own data, or on one of several, the saved split is used. On other data, the rows of their split of that name, or all rows
     where the data bring no splits; a label of the model that the data do not know is unknown there, never negative.
 
     Args:
@@ -109,7 +115,7 @@ def score_run(
     if links is not None and data is None:
         raise UsageError(f"{links.path}: links the labels of other data; name them: manyhot evaluate {run.folder} DATA")
     bundle = run.bundle
-    material = _material(run, data, split, options)
+    material = _material(run, data, split, options, is_linked=links is not None)
     _refuse_training_samples(run, material, allowed=allow_training_samples)
     if links is not None:
         return _judge_linked(bundle, material, links)
@@ -159,25 +165,47 @@ def _score(bundle: Bundle, material: Material) -> Float[np.ndarray, "n l"]:
     return score(bundle.model, loader, description=f"scoring {material.split}")
 
 
-def _material(run: Run, data: Path | None, split: str, options: SourceOptions | None) -> Material:
+def _material(run: Run, data: Path | None, split: str, options: SourceOptions | None, *, is_linked: bool) -> Material:
     if run.is_bundle:
         if data is None:
             raise UsageError(f"{run.folder}: is a bundle without its run; name the data to evaluate it on")
         return _other_data(open_source(data, options or SourceOptions()), split)
+    paths = [Path(path) for path in run.recipe.data.paths]
     options = options or source_options(run.recipe.data)
-    path = Path(run.recipe.data.path or "") if data is None else data
-    if not path.exists():
-        raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")
-    manifest = open_source(path, options)
+    own = None if data is None else next((path for path in paths if path.resolve() == data.resolve()), None)
+    if data is None or (own is not None and len(paths) > 1):
+        for path in paths:
+            if not path.exists():
+                raise RunError(f"{path}: the run's data are gone; name the data: manyhot evaluate {run.folder} DATA")
+        data_sets = open_data_sets(paths, options, run.recipe.data.mapping or {})
+        return _own_data(run, data_sets, split, only=own, is_linked=is_linked)
+    manifest = open_source(data, options)
     saved = load_splits(run.folder)
     if manifest.fingerprint == saved.splits.fingerprint:
-        return _own_data(manifest, saved, split)
-    if data is None:
-        raise RunError(f"{path}: the data have changed since the run; name the data to evaluate on, or train again")
+        return _saved_rows(manifest, saved, split)
     return _other_data(manifest, split)
 
 
-def _own_data(manifest: Manifest, saved: SavedSplits, split: str) -> Material:
+def _own_data(run: Run, data_sets: Sequence[DataSet], split: str, *, only: Path | None, is_linked: bool) -> Material:
+    """Return the rows of a run's split, of all its data sets or of one."""
+    aligned = [one.aligned() for one in data_sets]
+    manifest, saved = joined(aligned), load_splits(run.folder)
+    if manifest.fingerprint != saved.splits.fingerprint:
+        named = ", ".join(str(one.path) for one in data_sets)
+        raise RunError(f"{named}: the data have changed since the run; name other data to evaluate on, or train again")
+    material = _saved_rows(manifest, saved, split)
+    if only is None:
+        return material
+    place = [one.path for one in data_sets].index(only)
+    start = sum(part.num_samples for part in aligned[:place])
+    rows = material.rows[(material.rows >= start) & (material.rows < start + aligned[place].num_samples)] - start
+    if not len(rows):
+        raise UsageError(f"{only}: has no sample in the {split} split of the run; choose another --split")
+    # Links are between labels of its own and the model's.
+    return replace(material, manifest=data_sets[place].manifest if is_linked else aligned[place], rows=rows)
+
+
+def _saved_rows(manifest: Manifest, saved: SavedSplits, split: str) -> Material:
     rows = saved.splits.rows(split)
     if changed := changed_pictures(saved, manifest, rows):
         raise RunError(describe_changed(changed))
@@ -186,7 +214,7 @@ def _own_data(manifest: Manifest, saved: SavedSplits, split: str) -> Material:
             "val: each sample is decided by a decision that has not seen it (cross-fitted); the checkpoint was chosen on val, "
             "so figures of ranking flatter a little"
         )
-    return Material(manifest=manifest, rows=rows, split=split, was_decided_on=split == "val")
+    return Material(manifest=manifest, rows=rows, split=split, is_own=True)
 
 
 def _other_data(manifest: Manifest, split: str) -> Material:
@@ -201,15 +229,14 @@ def _other_data(manifest: Manifest, split: str) -> Material:
 def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> None:
     if run.is_bundle or allowed:
         return
-    saved = load_splits(run.folder)
-    if material.manifest.fingerprint == saved.splits.fingerprint:
+    if material.is_own:
         # The run's own splits part its samples; no two of them share one.
         if material.split == "train":
             raise RunError(
                 "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"
             )
         return
-    found = _trained_on(saved, material.references(), material.manifest.pictures.take(material.rows))
+    found = _trained_on(load_splits(run.folder), material.references(), material.manifest.pictures.take(material.rows))
     if found:
         raise RunError(
             f"{len(found):,} of {len(material.rows):,} samples were trained on, the first is {found[0]!r}; "

@@ -1,6 +1,7 @@
 """Train: from a recipe to a run folder that evaluates, predicts and repeats itself."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,9 @@ from manyhot.training.trainer import create_trainer, fit
 log = logging.getLogger("manyhot")
 
 
-def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume: bool = False) -> Run:
+def train(
+    recipe: Recipe | str | Path | Sequence[str | Path], out: str | Path | None = None, *, resume: bool = False
+) -> Run:
     """Return the finished run of a recipe.
 
     The run folder holds the resolved recipe, the splits, the history, checkpoints, the bundle, predictions on val and
@@ -47,7 +50,7 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
     calls this, and all see the same folder: the first writes it.
 
     Args:
-        recipe: The settings, with `recipe.data.path` set; or the path of the data, for all defaults.
+        recipe: The settings, with `recipe.data.path` set; or the path of the data, or several, for all defaults.
         out: A new or empty folder; `runs/NAME-1` and so on, if not given.
         resume: Go on with the run in `out`.
 
@@ -55,7 +58,8 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, *, resume:
         ManyhotError: One line on what was wrong with the data, the recipe or the folder.
     """
     if not isinstance(recipe, Recipe):
-        recipe = Recipe(data=DataConfig(path=str(recipe)))
+        path = str(recipe) if isinstance(recipe, str | Path) else tuple(map(str, recipe))
+        recipe = Recipe(data=DataConfig(path=path))
     out = None if out is None else Path(out)
     if resume and out is None:
         raise UsageError("--resume needs --out RUN: which run shall go on?")

@@ -1,6 +1,8 @@
 """What a training stands on: its data, their splits and counts, its recipe and its folder."""
 
 import logging
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +13,20 @@ from manyhot.errors import RunError, SourceError, UsageError
 from manyhot.labels import LabelSpace
 from manyhot.labels.statistics import LabelCounts, count_cells
 from manyhot.runs import assembly
+from manyhot.runs.data_sets import joined, open_data
 from manyhot.runs.deciding import check_decision
 from manyhot.runs.facts import describe_labels
-from manyhot.runs.options import source_options
 from manyhot.runs.run import Run
-from manyhot.runs.splits import SPLITS, Splits, changed_pictures, decide_splits, describe_changed, load_splits
-from manyhot.sources import Manifest, open_source
+from manyhot.runs.splits import (
+    SPLITS,
+    Splits,
+    changed_pictures,
+    decide_joint_splits,
+    decide_splits,
+    describe_changed,
+    load_splits,
+)
+from manyhot.sources import Manifest
 from manyhot.training.distributed import by_first_process
 
 log = logging.getLogger("manyhot")
@@ -39,15 +49,23 @@ def new_ground(recipe: Recipe, out: Path | None) -> Ground:
     Raises:
         ManyhotError: One line on what was wrong with the data, the recipe or the folder.
     """
-    if recipe.data.path is None:
+    if not recipe.data.paths:
         raise UsageError("no data given; name a folder or a label file")
-    path = Path(recipe.data.path)
     # One process looks: a moment later the folder of a run that starts is no longer empty.
-    folder = by_first_process(lambda: free_folder(out, path))
-    manifest = open_source(path, source_options(recipe.data))
-    if not manifest.has_pictures:
-        raise SourceError(f"{recipe.data.path}: {_missing_pictures(recipe)}")
-    splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
+    folder = by_first_process(lambda: free_folder(out, recipe.data.paths))
+    data_sets = open_data(recipe.data)
+    for one in data_sets:
+        if not one.manifest.has_pictures:
+            raise SourceError(f"{one.path}: {_missing_pictures(recipe)}")
+    if len(data_sets) > 1:
+        for line in (line for one in data_sets for line in one.to_lines()):
+            log.info("%s", line)
+    parts = {one.name: one.aligned() for one in data_sets}
+    manifest = joined(list(parts.values()))
+    if len(parts) == 1:
+        splits = decide_splits(manifest, recipe.split, seed=recipe.seed)
+    else:
+        splits = decide_joint_splits(parts, manifest, recipe.split, seed=recipe.seed)
     return _ground(assembly.resolve(_absolute_paths(recipe)), manifest, splits, folder)
 
 
@@ -60,7 +78,7 @@ def _missing_pictures(recipe: Recipe) -> str:
     )
 
 
-def resumed_ground(run: Run, data: str | None = None) -> Ground:
+def resumed_ground(run: Run, data: str | tuple[str, ...] | None = None) -> Ground:
     """Return what a run stood on when it started.
 
     Args:
@@ -74,10 +92,12 @@ def resumed_ground(run: Run, data: str | None = None) -> Ground:
     if data is not None:
         # The data have moved; that they are the same is checked below.
         recipe = _absolute_paths(replace(recipe, data=replace(recipe.data, path=data)))
-    manifest = open_source(Path(recipe.data.path or ""), source_options(recipe.data))
+    manifest = joined([one.aligned() for one in open_data(recipe.data)])
     saved = load_splits(run.folder)
     if manifest.fingerprint != saved.splits.fingerprint:
-        raise RunError(f"{recipe.data.path}: the data have changed since {run.folder} started; train a new run")
+        raise RunError(
+            f"{', '.join(recipe.data.paths)}: the data have changed since {run.folder} started; train a new run"
+        )
     changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
     if changed:
         raise RunError(describe_changed(changed))
@@ -113,24 +133,37 @@ def _check_counts(counts: LabelCounts, space: LabelSpace) -> None:
 
 def _absolute_paths(recipe: Recipe) -> Recipe:
     data, pretrained = recipe.data, recipe.encoder.pretrained
-    paths = {name: getattr(data, name) for name in ("path", "labels", "images", "names", "hierarchy")}
-    resolved = {name: None if value is None else str(Path(value).resolve()) for name, value in paths.items()}
+    files = {name: getattr(data, name) for name in ("labels", "images", "names", "hierarchy")}
+    resolved = {name: None if value is None else _absolute(value) for name, value in files.items()}
+    path = tuple(map(_absolute, data.path)) if isinstance(data.path, tuple) else data.path and _absolute(data.path)
+    mapping = data.mapping and {name: _absolute(file) for name, file in data.mapping.items()}
     if pretrained not in ("auto", "none"):
-        pretrained = str(Path(pretrained).resolve())
-    return replace(recipe, data=replace(data, **resolved), encoder=replace(recipe.encoder, pretrained=pretrained))
+        pretrained = _absolute(pretrained)
+    return replace(
+        recipe,
+        data=replace(data, path=path, mapping=mapping, **resolved),
+        encoder=replace(recipe.encoder, pretrained=pretrained),
+    )
 
 
-def free_folder(out: Path | None, data: Path) -> Path:
+def _absolute(path: str) -> str:
+    # Links of the file system stay: data sets are called by the names that were given.
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve follows links, Path.absolute keeps ".."
+
+
+def free_folder(out: Path | None, data: Sequence[str]) -> Path:
     """Return where a new run is to stand: `out`, which must be absent or empty, or the next of `runs/NAME-1` and so on.
+
+    Several data make a name of all of theirs: `runs/photos+drawings-1`.
 
     Raises:
         RunError: If `out` holds anything, or is a file.
 
-    >>> free_folder(Path("absent"), Path("photos"))
+    >>> free_folder(Path("absent"), ["photos"])
     PosixPath('absent')
     """
     if out is None:
-        name = data.resolve().stem or "data"
+        name = "+".join(dict.fromkeys(Path(path).resolve().stem or "data" for path in data))
         return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file; choose another --out")

@@ -48,14 +48,14 @@ def launch_training(recipe: Recipe, out: Path | None, *, devices: int, resume: b
         RunError: If the folder is not free.
     """
     check_devices(devices, accelerator="gpu" if torch.cuda.is_available() else "cpu")
-    folder = out if resume and out is not None else free_folder(out, Path(recipe.data.path or ""))
+    folder = out if resume and out is not None else free_folder(out, recipe.data.paths)
     log.info("%d processes train together, one for each device", devices)
     with TemporaryDirectory(prefix="manyhot-") as scratch, _environment(_settings(devices)), _quiet_launcher():
         settings = Path(scratch) / "recipe.toml"
         save_recipe(recipe, settings)
         arguments = ["--resume"] if resume else ["--recipe", str(settings)]
-        if resume and recipe.data.path is not None:
-            arguments.append(recipe.data.path)
+        if resume:
+            arguments += recipe.data.paths
         _launch(devices, Path(scratch), [sys.executable, "-m", "manyhot", "train", *arguments, "--out", str(folder)])
     return Run(folder)
 

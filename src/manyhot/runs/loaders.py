@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from manyhot.config import AugmentationConfig, ImagesConfig, LoadingConfig, Recipe
+from manyhot.config import AugmentationConfig, ImagesConfig, LoadingConfig, MixtureConfig, Recipe
 from manyhot.data.augmentation import (
     AugmentedTransform,
     CropTransform,
@@ -25,6 +25,7 @@ from manyhot.data.quarantine import Quarantine
 from manyhot.data.rand_augment import RandAugment
 from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
 from manyhot.labels import LabelSets
+from manyhot.runs.mixing import log_data_sets, mixed_order
 from manyhot.sources import Manifest
 from manyhot.sources.picture_store import PictureStore
 from manyhot.training.launched import processes_here
@@ -51,7 +52,7 @@ def training_loader(
         training_transform(recipe.images, recipe.augmentation),
         batch_size=recipe.training.batch_size,
         seed=recipe.seed,
-        order=training_order(recipe.loading, manifest.labels.take(rows), seed=recipe.seed),
+        order=training_order(recipe.loading, recipe.mixture, manifest.labels.take(rows), seed=recipe.seed),
         num_workers=recipe.training.workers or 0,
         worker_kind=recipe.loading.loader,
         quarantine=quarantine,
@@ -88,8 +89,11 @@ def make_mixing(config: AugmentationConfig) -> Mixing | None:
     return Mixing(mixup=config.mixup, cutmix=config.cutmix) if config.mixup or config.cutmix else None
 
 
-def training_order(config: LoadingConfig, labels: LabelSets, *, seed: int) -> Order:
+def training_order(config: LoadingConfig, mixture: MixtureConfig, labels: LabelSets, *, seed: int) -> Order:
     """Return which training samples come when, and log it where it is not each of them once."""
+    if mixture.is_set:
+        return mixed_order(mixture, labels, seed=seed)
+    log_data_sets(labels)
     if config.order == "windowed":
         return Windowed(labels.num_samples, seed=seed, block=config.block, window=config.window)
     if config.sampling == "uniform":

@@ -1,0 +1,177 @@
+"""One data set or several: opened, named, and brought into one label space."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from manyhot.config import DataConfig
+from manyhot.errors import ConfigError, LabelError, SourceError, did_you_mean
+from manyhot.labels import LabelMapping, LabelSpace
+from manyhot.labels.joint_spaces import is_renaming, join_spaces, main_space
+from manyhot.labels.link_files import read_mapping
+from manyhot.runs.options import source_options
+from manyhot.sources import Manifest, SourceOptions, open_source
+from manyhot.sources.joining import join_manifests
+
+_UNNAMED = "data"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSet:
+    """One of the data sets that belong together.
+
+    Args:
+        name: What settings and messages call it.
+        path: Where it was read.
+        manifest: Its samples, with labels in its own space.
+        mapping: Brings them into the space of all data sets, as its coarse labels; None where there is no other.
+        notes: What its links are and which labels are unknown in its samples, a line each.
+    """
+
+    name: str
+    path: Path
+    manifest: Manifest
+    mapping: LabelMapping | None
+    notes: tuple[str, ...] = ()
+
+    def to_lines(self) -> list[str]:
+        """Return what it is and what is unknown in it, in words."""
+        return [self.manifest.description, *self.notes]
+
+    def aligned(self) -> Manifest:
+        """Return its samples with labels in the space of all data sets."""
+        labels = self.manifest.labels
+        if self.mapping is None or labels.space == self.mapping.coarse:
+            return self.manifest
+        return replace(self.manifest, labels=self.mapping.to_coarse(labels))
+
+
+def open_data(config: DataConfig) -> list[DataSet]:
+    """Return the data sets that a recipe names: `open_data_sets`.
+
+    >>> open_data(DataConfig(path=("nowhere", "elsewhere")))
+    Traceback (most recent call last):
+    manyhot.errors.SourceError: nowhere: there is no such file or folder; check the path
+    """
+    return open_data_sets([Path(path) for path in config.paths], source_options(config), config.mapping or {})
+
+
+def open_data_sets(paths: Sequence[Path], options: SourceOptions, mapping: Mapping[str, str]) -> list[DataSet]:
+    """Return data sets in one label space.
+
+    A label that a data set does not know was not annotated there: its cells are unknown, never negative. See `join_spaces`.
+
+    Args:
+        paths: Folders, label files or stores.
+        options: How to read them.
+        mapping: By the names of data sets, files of links between their labels and those of the data sets without links.
+
+    Raises:
+        SourceError: If data or links cannot be read, or label spaces do not fit together.
+        ConfigError: If a mapping is for no data set.
+    """
+    if len(paths) == 1:
+        if mapping:
+            raise ConfigError("data.mapping links the labels of several data sets, and there is one; leave it out")
+        (path,) = paths
+        manifest = open_source(path, options)
+        return [DataSet(name=path.name, path=path, manifest=manifest, mapping=None)]
+    names = names_of(paths)
+    for name in mapping:
+        if name not in names:
+            near = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
+            raise ConfigError(f"data.mapping.{name}: there is no such data set{near}")
+    manifests = [with_named_sources(open_source(path, options), name) for path, name in zip(paths, names, strict=True)]
+    spaces = {name: manifest.labels.space for name, manifest in zip(names, manifests, strict=True)}
+    try:
+        main = main_space(list(spaces.values()), [mapping.get(name) for name in names])
+        links = {name: _read_links(Path(path), name, spaces[name], main) for name, path in mapping.items()}
+        joint = join_spaces(list(spaces.values()), [links.get(name) for name in names])
+    except LabelError as error:
+        raise SourceError(f"the labels of {', '.join(names)} do not go together: {error}") from None
+    return [
+        DataSet(
+            name=name,
+            path=path,
+            manifest=manifest,
+            mapping=decides,
+            notes=(
+                *(_describe_links(mapping[name], name, links[name]) if name in links else ()),
+                *_describe_unknown(name, decides),
+            ),
+        )
+        for name, path, manifest, decides in zip(names, paths, manifests, joint.mappings, strict=True)
+    ]
+
+
+def joined(aligned: Sequence[Manifest]) -> Manifest:
+    """Return the samples of aligned data sets as one manifest.
+
+    >>> from manyhot.labels import LabelSets
+    >>> manifest = Manifest.from_lists(Path(), ["a.jpg"], LabelSets.from_names([["cat"]]))
+    >>> joined([manifest]) is manifest, joined([manifest, manifest]).num_samples
+    (True, 2)
+    """
+    return aligned[0] if len(aligned) == 1 else join_manifests(aligned)
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each path: its last parts, as many as it takes to tell them apart; a path given twice is counted.
+
+    >>> names_of([Path("/a/train"), Path("/b/train")]), names_of([Path("/a/b"), Path("/c"), Path("/c")])
+    (['a/train', 'b/train'], ['b', 'c', 'c (2)'])
+    """
+    different = list(dict.fromkeys(path.absolute() for path in paths))
+    longest = max(len(path.parts) for path in different)
+    tails = ([Path(*path.parts[-length:]).as_posix() for path in different] for length in range(1, longest + 1))
+    name_of = dict(zip(different, next(names for names in tails if len(set(names)) == len(names)), strict=True))
+    found: list[str] = []
+    for number, path in enumerate(paths):
+        before = sum(path.absolute() == other.absolute() for other in paths[:number])
+        found.append(f"{name_of[path.absolute()]} ({before + 1})" if before else name_of[path.absolute()])
+    return found
+
+
+def with_named_sources(manifest: Manifest, name: str) -> Manifest:
+    """Return a manifest whose sources without a name of their own are named after their data, to be told apart.
+
+    >>> from manyhot.labels import LabelSets
+    >>> manifest = Manifest.from_lists(Path(), ["a.jpg"], LabelSets.from_names([["cat"]]))
+    >>> with_named_sources(manifest, "photos").labels.sources[0].name
+    'photos'
+    """
+    sources = tuple(
+        replace(source, name=name) if source.name == _UNNAMED else source for source in manifest.labels.sources
+    )
+    return replace(manifest, labels=replace(manifest.labels, sources=sources))
+
+
+def _read_links(path: Path, name: str, own: LabelSpace, main: LabelSpace) -> LabelMapping:
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file of links (data.mapping.{name}); check the path")
+    try:
+        links = read_mapping(path, own, main)
+    except LabelError as error:
+        try:
+            links = read_mapping(path, main, own)
+        except LabelError:
+            raise SourceError(
+                f"{error} (keys are labels of {name}, values those of the other data sets, or the other way round)"
+            ) from None
+    if not links.links.size:
+        raise SourceError(f"{path}: links no label of {name} with one of the other data sets; write at least one link")
+    # Values that stand alone are what their keys belong to: the wider label of each.
+    is_table = path.suffix.lower() == ".csv"
+    return links if is_table or links.links.lengths().max() > 1 else links.invert()
+
+
+def _describe_links(path: str, name: str, links: LabelMapping) -> tuple[str, ...]:
+    linked = f"{int((links.links.lengths() > 0).sum()):,}"
+    if is_renaming(links):
+        return (f"{path}: {linked} labels of {name} are labels of the other data sets by another name",)
+    return (f"{path}: {linked} labels are each the union of others, {links.links.size:,} in all",)
+
+
+def _describe_unknown(name: str, decides: LabelMapping) -> tuple[str, ...]:
+    unknown, all_labels = int((decides.links.lengths() == 0).sum()), len(decides.coarse)
+    return (f"{name}: {unknown:,} of all {all_labels:,} labels are unknown in its samples",) if unknown else ()
