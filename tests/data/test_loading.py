@@ -14,6 +14,7 @@ from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.decoding import decode_image
 from manyhot.data.loading import Batch, ImageLoader
 from manyhot.data.mixing import Mixing
+from manyhot.data.mixture import Mixed
 from manyhot.data.order import Ranks
 from manyhot.data.quarantine import Quarantine
 from manyhot.data.samples import Request, SampleReader
@@ -25,6 +26,8 @@ from manyhot.sources.manifest import Manifest
 
 NUM_SAMPLES = 23
 SIZE = 16
+# The second data set comes more than twice in an epoch, and begins anew in the middle of one.
+MIXED = Mixed([np.arange(19), np.arange(19, NUM_SAMPLES)], shares=[0.6, 0.4], seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +200,9 @@ def test_loading_leaves_the_main_generators_alone(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("taken", [0, 1, 3, 5, 6, 9])
 @pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("order", [Shuffled(NUM_SAMPLES, seed=3), Repeated(np.linspace(0.1, 2, NUM_SAMPLES), seed=3)])
+@pytest.mark.parametrize(
+    "order", [Shuffled(NUM_SAMPLES, seed=3), Repeated(np.linspace(0.1, 2, NUM_SAMPLES), seed=3), MIXED]
+)
 def test_a_resumed_loader_goes_on_exactly(manifest: Manifest, taken: int, num_workers: int, order: Order) -> None:
     whole = loader_of(manifest, order=order)
     batches = [batch for _ in range(3) for batch in whole]
@@ -298,6 +303,31 @@ def test_ranks_share_each_batch_and_repeat_nothing(manifest: Manifest, world_siz
     assert torch.equal(images, torch.cat([batch.images for batch in alone]))
     states = [loader.state_dict() for loader in loaders]
     assert all(state == states[0] for state in states)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+@pytest.mark.parametrize("num_workers", [0, 1, 2, 3])
+def test_a_mixture_is_the_same_for_any_number_of_ranks_and_workers(
+    manifest: Manifest, world_size: int, num_workers: int
+) -> None:
+    alone = loader_of(manifest, order=MIXED, batch_size=8)
+    loaders = [
+        loader_of(
+            manifest,
+            order=MIXED,
+            batch_size=8,
+            num_workers=num_workers,
+            ranks=Ranks(rank=rank, world_size=world_size),
+        )
+        for rank in range(world_size)
+    ]
+    for _ in range(2):
+        whole, parts = list(alone), list(zip(*loaders, strict=True))
+        assert [row for part in parts for batch in part for row in batch.rows.tolist()] == rows_of(whole)
+        images = torch.cat([batch.images for part in parts for batch in part])
+        assert torch.equal(images, torch.cat([batch.images for batch in whole]))
+        counts = np.bincount(np.array(rows_of(whole)) >= 19)
+        assert counts.tolist() == MIXED.counts.tolist()
 
 
 def test_a_run_may_resume_on_another_number_of_ranks(manifest: Manifest) -> None:

@@ -102,6 +102,21 @@ def test_several_processes_speak_with_one_voice(launched: tuple[Run, subprocess.
     assert "Warning" not in finished.stderr
 
 
+def test_several_processes_mix_data_sets_as_one_does(data: Path, tmp_path: Path) -> None:
+    other = write_data(tmp_path / "other", 23)
+    settings = ("--mixture.weight.data", "1", "--mixture.weight.other", "2", "--epochs", "1")
+    told: list[list[str]] = []
+    for devices in ("1", "2"):
+        finished = command(
+            str(data), str(other), "--out", str(tmp_path / devices), "--devices", devices, *settings, *TINY
+        )
+        assert finished.returncode == 0, finished.stderr
+        told.append([line for line in finished.stderr.splitlines() if "of its" in line or "mixture" in line])
+    # 41 and 16 training samples, one to two: each line is said once.
+    assert told[0] == told[1]
+    assert [line.split()[1] for line in told[0][1:]] == ["19", "38"]
+
+
 @pytest.fixture(scope="module")
 def sharded(data: Path) -> Run:
     folder = data.parent / "sharded"

@@ -22,4 +22,5 @@ def test_a_training_killed_anywhere_ends_in_the_same_weights_with_any_workers(tm
     # All of them were killed, none came to its end before.
     assert {point["ended"] for point in points} == {-signal.SIGKILL}
     assert len({point["event"] for point in points}) >= 4
+    assert {point["order"] for point in points} == {"repeated", "mixed"}
     assert [point for point in points if not point["is_same"]] == []

@@ -27,8 +27,9 @@ from manyhot.data.colour import ColourJitter
 from manyhot.data.erasing import RandomErasing
 from manyhot.data.loading import ImageLoader
 from manyhot.data.mixing import Mixing
+from manyhot.data.mixture import Mixed
 from manyhot.data.rand_augment import RandAugment
-from manyhot.data.sampling import Repeated
+from manyhot.data.sampling import Order, Repeated
 from manyhot.labels import LabelSets
 from manyhot.losses import BCEWithLogitsLoss
 from manyhot.sources.manifest import Manifest
@@ -95,6 +96,11 @@ torch_save = torch.save
 CHANGES = (RandAugment(), ColourJitter(brightness=0.4, hue=0.1), RandomErasing(probability=0.3))
 AUGMENTED = AugmentedTransform(TrainingTransform(SIZE), CHANGES)
 NEVER = Killer("", 0)
+ORDERS: dict[str, Order] = {
+    "repeated": Repeated(np.linspace(0.5, 1.5, NUM_TRAIN), seed=3),
+    # The smaller data set comes twice an epoch and a bit, so that its rounds end in the middle of epochs.
+    "mixed": Mixed([np.arange(18), np.arange(18, NUM_TRAIN)], shares=[0.5, 0.5], seed=3),
+}
 
 
 class Network(nn.Module):
@@ -119,13 +125,12 @@ def manifest_in(folder: Path) -> Manifest:
     return Manifest.from_lists(folder, references, LabelSets.from_names([*labels[:-1], ["cat", "dog"]]))
 
 
-def train(manifest: Manifest, folder: Path, killer: Killer, workers: dict[str, Any]) -> None:
+def train(manifest: Manifest, folder: Path, killer: Killer, order: Order, workers: dict[str, Any]) -> None:
     """Train to the end, from where a checkpoint is, and write what the weights are."""
     torch.manual_seed(0)
     torch.save = killer.save
     rows = np.arange(NUM_TRAIN + NUM_VAL)
     options = {"batch_size": BATCH, "seed": 3}
-    order = Repeated(np.linspace(0.5, 1.5, NUM_TRAIN), seed=3)
     mixing = Mixing(mixup=0.5, cutmix=1.0)
     data = MultiLabelData(
         ImageLoader(manifest, rows[:NUM_TRAIN], killer.transform, order=order, mixing=mixing, **options, **workers),
@@ -144,14 +149,14 @@ def train(manifest: Manifest, folder: Path, killer: Killer, workers: dict[str, A
     (folder / "digest").write_text(digest.hexdigest())
 
 
-def in_child(manifest: Manifest, folder: Path, killer: Killer, workers: dict[str, Any]) -> int:
+def in_child(manifest: Manifest, folder: Path, killer: Killer, order: Order, workers: dict[str, Any]) -> int:
     """Train in a forked process, and return how it ended: 0, or minus the signal that ended it."""
     child = os.fork()
     if not child:
         code = 1
         try:
             folder.mkdir(exist_ok=True)
-            train(manifest, folder, killer, workers)
+            train(manifest, folder, killer, order, workers)
             code = 0
         finally:
             sys.stderr.flush()
@@ -166,20 +171,21 @@ def main(parent: Path, num_points: int) -> None:
     pictures.mkdir()
     manifest = manifest_in(pictures)
     two = {"num_workers": 2}
-    assert in_child(manifest, parent / "whole", NEVER, two) == 0
-    whole = (parent / "whole" / "digest").read_text()
+    whole: dict[str, str] = {}
+    for name, order in ORDERS.items():
+        assert in_child(manifest, parent / name, NEVER, order, two) == 0
+        whole[name] = (parent / name / "digest").read_text()
     points = [(event, count) for event, times in EVENTS.items() for count in range(1, times + 1)]
     others = [two, {"num_workers": 0}, {"num_workers": 1}, {"num_workers": 3, "worker_kind": "processes"}]
     for number, (event, count) in enumerate(random.Random(7).sample(points, num_points)):
         folder = parent / f"killed-{number}"
-        ended = in_child(manifest, folder, Killer(event, count), two)
-        workers = others[number % len(others)]
-        resumed = in_child(manifest, folder, NEVER, workers)
-        is_same = resumed == 0 and (folder / "digest").read_text() == whole
-        print(
-            json.dumps({"event": event, "count": count, "ended": ended, "workers": workers, "is_same": is_same}),
-            flush=True,
-        )
+        name = list(ORDERS)[number % len(ORDERS)]
+        ended = in_child(manifest, folder, Killer(event, count), ORDERS[name], two)
+        workers = others[number // len(ORDERS) % len(others)]
+        resumed = in_child(manifest, folder, NEVER, ORDERS[name], workers)
+        point = {"event": event, "count": count, "order": name, "ended": ended, "workers": workers}
+        is_same = resumed == 0 and (folder / "digest").read_text() == whole[name]
+        print(json.dumps(point | {"is_same": is_same}), flush=True)
 
 
 if __name__ == "__main__":

@@ -107,9 +107,9 @@ def with_parents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the labels of the table parents, as formats with a hierarchy do."""
     from dataclasses import replace
 
-    from manyhot.runs import ground
+    from manyhot.runs import data_sets
 
-    read = ground.open_source
+    read = data_sets.open_source
 
     def with_hierarchy(path, options=None):
         manifest = read(path, options)
@@ -118,7 +118,7 @@ def with_parents(monkeypatch: pytest.MonkeyPatch) -> None:
         space = replace(manifest.labels.space, parents=parents)
         return replace(manifest, labels=replace(manifest.labels, space=space))
 
-    monkeypatch.setattr(ground, "open_source", with_hierarchy)
+    monkeypatch.setattr(data_sets, "open_source", with_hierarchy)
 
 
 SPACE = LabelSpace(names=("animal", "cat", "red"), parents=((), (0,), ()))
