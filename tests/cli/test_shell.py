@@ -99,7 +99,7 @@ def test_a_mistyped_flag_gets_a_suggestion(
     [
         [],
         ["train"],
-        ["train", "a", "b"],
+        ["train", "a", "a"],
         ["train", "data", "--epoch", "3"],
         ["train", "data", "--epochs"],
         ["train", "data", "--images.size"],

@@ -230,6 +230,7 @@ def test_a_state_is_small_and_plain(manifest: Manifest) -> None:
     next(iter(loader))
     state = loader.state_dict()
     assert all(type(value) is int for value in state.values())
+    assert len(pickle.dumps(state)) < 1024
     assert state["position"] == 5
     assert state["epoch"] == 0
 

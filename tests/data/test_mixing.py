@@ -112,6 +112,20 @@ def test_each_picture_is_made_of_two_with_the_shares_of_its_labels(mixing: Mixin
     assert num_samples % 2 == 0 or (shares.max(axis=1) == 1).any()
 
 
+def test_pictures_are_mixed_within_their_source_so_that_what_is_known_stays_known() -> None:
+    space = LabelSpace(names=("a", "b"))
+    sets = LabelSets(
+        space=space,
+        positives=Csr.from_lists([[row % 2] for row in range(11)]),
+        sources=(LabelSource(name="first", annotated=(0,)), LabelSource(name="second", annotated=(1,))),
+        source_ids=np.array([row % 2 for row in range(11)], dtype=np.uint16),
+    )
+    for key in range(20):
+        mixed = Mixing(mixup=1.0).mix(pictures(11), SparseTargets.from_label_sets(sets), key=key)
+        # Six of one and five of the other: three pairs, two pairs, and one that stays.
+        assert int((~mixed.to_multi_hot().isnan()).sum()) == 11
+
+
 def test_mixing_depends_on_the_key_alone() -> None:
     mixing, targets = Mixing(mixup=1.0, cutmix=1.0), SparseTargets.from_lists([[0]] * 8, num_labels=1)
     results = []

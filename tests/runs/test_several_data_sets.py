@@ -10,7 +10,15 @@ import pytest
 from PIL import Image
 
 from manyhot.cli.main import main
-from manyhot.config import DataConfig, LoadingConfig, MixtureConfig, Recipe, SplitConfig
+from manyhot.config import (
+    AugmentationConfig,
+    BinaryCrossEntropyConfig,
+    DataConfig,
+    LoadingConfig,
+    MixtureConfig,
+    Recipe,
+    SplitConfig,
+)
 from manyhot.data.mixture import Mixed
 from manyhot.errors import ConfigError, ManyhotError, SourceError
 from manyhot.labels import LabelSets, LabelSource, LabelSpace
@@ -176,6 +184,12 @@ def test_weights_that_do_not_fit_the_data_are_refused_by_name(settings: dict, me
         (
             lambda: Recipe(mixture=MixtureConfig(temperature=2.0), loading=LoadingConfig(sampling="inverse")),
             "'inverse'",
+        ),
+        (
+            lambda: Recipe(
+                loss=BinaryCrossEntropyConfig(source_weight={"a": 2.0}), augmentation=AugmentationConfig(mixup=0.2)
+            ),
+            "loss.source_weight weighs samples",
         ),
         (lambda: DataConfig(path=("a", "b", "a")), "'a' stands twice"),
         (lambda: DataConfig(path=()), "data.path"),

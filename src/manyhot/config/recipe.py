@@ -6,7 +6,7 @@ from manyhot.config.checks import require
 from manyhot.config.data import DataConfig, ImagesConfig, SplitConfig
 from manyhot.config.decisions import DecisionConfig
 from manyhot.config.loading import AugmentationConfig, LoadingConfig
-from manyhot.config.losses import BinaryCrossEntropyConfig, LossConfig
+from manyhot.config.losses import BinaryCrossEntropyConfig, CellLossConfig, LossConfig
 from manyhot.config.mixture import MixtureConfig
 from manyhot.config.models import BranchingConfig, EncoderConfig, HeadConfig, LinearHeadConfig
 from manyhot.config.training import AdamWConfig, DistributedConfig, OptimiserConfig, TrainingConfig
@@ -38,6 +38,12 @@ class Recipe:
         require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 2^32 - 1")
         if self.mixture.is_set:
             _check_mixture(self.loading)
+        is_mixed = self.augmentation.mixup or self.augmentation.cutmix
+        if is_mixed and isinstance(self.loss, CellLossConfig) and self.loss.source_weight is not None:
+            raise ConfigError(
+                "loss.source_weight weighs samples by their data set, and augmentation.mixup and cutmix mix them; leave out "
+                "one of them"
+            )
         if self.distributed.head == "sharded":
             _check_sharded(self)
         if isinstance(self.head, LinearHeadConfig) and self.head.in_chunks and self.branching.at is not None:

@@ -1,8 +1,6 @@
 """Decoded pictures kept in memory, where all of them fit: from the second epoch on nothing is decoded."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
@@ -88,18 +86,3 @@ def _size_of(pictures: PictureStore, row: int) -> int:
     except ImageError:
         return 0
     return 3 * height * width + len(content)
-
-
-def available_bytes() -> int:
-    """Return how much memory the system could give away; 0 where it does not say.
-
-    >>> available_bytes() >= 0
-    True
-    """
-    system = Path("/proc/meminfo")
-    if system.is_file():
-        entries = (line.split() for line in system.read_text(encoding="ascii").splitlines())
-        return 1024 * next((int(entry[1]) for entry in entries if entry[0] == "MemAvailable:"), 0)
-    # macOS and Windows have no such name.
-    names = getattr(os, "sysconf_names", {})
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in names else 0

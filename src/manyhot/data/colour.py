@@ -19,7 +19,7 @@ class ColourJitter:
     """Changes the colours of a picture, as torchvision's `ColorJitter` does.
 
     Each strength s draws a factor between 1 − s and 1 + s, never below 0; the hue turns by up to `hue` of the circle
-    either way. Six draws, whatever is switched on.
+    either way. Eight draws, whatever is switched on.
 
     Args:
         brightness: Strength of the change of brightness; 0 leaves it.
@@ -77,7 +77,7 @@ def change_contrast(planes: Planes, factor: float) -> None:
     >>> planes[0, 0].tolist()
     [50, 150]
     """
-    mean = float(_grey(planes).mean())
+    mean = sum(weight * float(plane.mean()) for plane, weight in zip(planes, _LUMA, strict=True))
     look_up(planes, np.arange(256, dtype=np.float32) * factor + mean * (1 - factor))
 
 
@@ -89,7 +89,8 @@ def change_saturation(planes: Planes, factor: float) -> None:
     >>> planes.ravel().tolist()
     [76, 76, 76]
     """
-    grey = _grey(planes) * (1 - factor)
+    red, green, blue = (plane * np.float32(weight * (1 - factor)) for plane, weight in zip(planes, _LUMA, strict=True))
+    grey = red + green + blue
     for plane in planes:
         plane[...] = _to_bytes(plane * np.float32(factor) + grey)
 
@@ -105,8 +106,9 @@ def change_hue(planes: Planes, turn: float) -> None:
     # In float: in 8 bits OpenCV knows 180 hues.
     pixels = np.ascontiguousarray(planes.transpose(1, 2, 0), dtype=np.float32) / 255
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0] + 360 * turn) % 360
-    planes[...] = _to_bytes(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).transpose(2, 0, 1)
+    # OpenCV takes any angle from 0 up: hues lie on a circle.
+    hsv[..., 0] += np.float32(360 * (turn % 1))
+    planes[...] = _to_bytes(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * np.float32(255)).transpose(2, 0, 1)
 
 
 def look_up(planes: UInt8[np.ndarray, "*c h w"], table: Float[np.ndarray, "256"]) -> None:
@@ -117,16 +119,14 @@ def look_up(planes: UInt8[np.ndarray, "*c h w"], table: Float[np.ndarray, "256"]
     >>> planes.ravel().tolist()
     [255, 255, 45]
     """
-    planes[...] = _to_bytes(table)[planes]
-
-
-def _grey(planes: Planes) -> Float[np.ndarray, "h w"]:
-    red, green, blue = (plane * np.float32(weight) for plane, weight in zip(planes, _LUMA, strict=True))
-    return red + green + blue
+    # In rows of one plane, which OpenCV looks up ten times as fast as NumPy.
+    flat = planes.reshape(-1, planes.shape[-1])
+    planes[...] = cv2.LUT(flat, _to_bytes(table)).reshape(planes.shape)
 
 
 def _to_bytes(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    rounded = np.rint(values)
+    return np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)
 
 
 _CHANGES: tuple[Callable[[Planes, float], None], ...] = (

@@ -17,6 +17,8 @@ Box = tuple[slice, slice]
 class Mixing:
     """Mixes the pictures of a batch in pairs drawn at random; of an odd number one stays as it is.
 
+    Pairs are of one source as far as that goes: what only one of two sources annotated is unknown in a mixture of both.
+
     Each picture of a pair keeps a share λ of itself, drawn from Beta(α, α), and takes the rest from the other. Mixup
     blends them; CutMix gives each the other's rectangle, at the same place. With both, each pair draws which. Labels are
     mixed with the same share: see `mix_targets`.
@@ -48,7 +50,7 @@ class Mixing:
             targets: Their labels.
             key: Decides everything that is drawn.
         """
-        pairs = self._draw(images.shape[0], images.shape[2:], key)
+        pairs = self._draw(_sources_of(targets), images.shape[2:], key)
         pixels = images.numpy()
         for (first, second), own_share, box in zip(
             pairs.members.tolist(), pairs.shares.tolist(), pairs.boxes, strict=True
@@ -63,13 +65,14 @@ class Mixing:
         shares[first] = shares[second] = pairs.shares
         return mix_targets(targets, partners, shares)
 
-    def _draw(self, num_samples: int, size: tuple[int, ...], key: int) -> "_Pairs":
+    def _draw(self, sources: Int64[np.ndarray, " n"], size: tuple[int, ...], key: int) -> "_Pairs":
         # scipy is loaded only where something is mixed.
         from scipy.special import betaincinv
 
         generator = np.random.default_rng(key)
-        num_pairs = num_samples // 2
-        members = np.argsort(generator.random(num_samples), kind="stable")[: 2 * num_pairs].reshape(num_pairs, 2)
+        num_pairs = len(sources) // 2
+        # By source, and at random within each.
+        members = np.lexsort((generator.random(len(sources)), sources))[: 2 * num_pairs].reshape(num_pairs, 2)
         draws = generator.random((num_pairs, 4))
         is_cut = draws[:, 0] < (0.5 if self.mixup and self.cutmix else float(self.cutmix > 0))
         alphas = np.where(is_cut, self.cutmix, self.mixup)
@@ -79,6 +82,11 @@ class Mixing:
         for pair in np.flatnonzero(is_cut).tolist():
             boxes[pair], shares[pair] = _draw_box(size, float(shares[pair]), draws[pair, 2:].tolist())
         return _Pairs(members=members, shares=shares, boxes=boxes)
+
+
+def _sources_of(targets: SparseTargets) -> Int64[np.ndarray, " n"]:
+    ids = targets.source_ids
+    return np.zeros(targets.num_samples, dtype=np.int64) if ids is None else ids.numpy().astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,9 +16,10 @@ from manyhot.data.augmentation import (
     TrainingTransform,
 )
 from manyhot.data.balancing import sampling_repeats
-from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, available_bytes, decoded_bytes
+from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, decoded_bytes
 from manyhot.data.colour import ColourJitter
 from manyhot.data.erasing import RandomErasing
+from manyhot.data.free_memory import available_bytes
 from manyhot.data.loading import ImageLoader
 from manyhot.data.mixing import Mixing
 from manyhot.data.quarantine import Quarantine
@@ -120,7 +121,8 @@ def picture_cache(config: LoadingConfig, pictures: PictureStore, rows: Int64[np.
     # Shuffled anew in each epoch, every picture comes to every process sooner or later.
     fits = sharing * needed <= SHARE_OF_MEMORY * available
     each = "" if sharing == 1 else f" in each of {sharing} processes"
-    sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}, and {available / 1e9:.1f} GB of memory are free"
+    free = f"{available / 1e9:.1f} GB of memory are free" if available else "how much memory is free is not known"
+    sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}, and {free}"
     if config.cache == "auto" and not fits:
         log.info("training pictures are decoded anew in every epoch: %s", sizes)
         return None
