@@ -87,6 +87,18 @@ def test_what_cannot_be_joined_is_refused() -> None:
     both = LabelSpace(names=("tabby", "1"))
     with pytest.raises(LabelError, match="tabby"):
         join_spaces([FINE, both], [None, LabelMapping.from_names(both, FINE, {"1": "tabby"})])
+    fine, wide = LabelSpace(names=("car", "truck", "cat")), LabelSpace(names=("car", "animal"))
+    links = LabelMapping.from_names(wide, fine, {"car": ["car", "truck"], "animal": ["cat"]})
+    for spaces in ([fine, wide], [wide, fine]):
+        # A truck is no car where labels are fine, and a car where they are wide.
+        with pytest.raises(LabelError, match="label 'car' is the union of others and also one of the narrower labels"):
+            join_spaces(spaces, [None, links])
+
+
+def test_a_label_linked_with_itself_alone_is_one_on_both_sides() -> None:
+    fine, wide = LabelSpace(names=("van", "truck", "cat")), LabelSpace(names=("car", "cat"))
+    links = LabelMapping.from_names(wide, fine, {"car": ["van", "truck"], "cat": ["cat"]})
+    assert join_spaces([fine, wide], [None, links]).space.names == ("van", "truck", "cat", "car")
 
 
 def test_several_links_of_a_label_on_either_side_are_no_renaming() -> None:

@@ -41,7 +41,8 @@ def join_spaces(spaces: Sequence[LabelSpace], links: Sequence[LabelMapping | Non
         links: For each data set None, or the links between its labels and `main_space`; either side may be the coarse one.
 
     Raises:
-        LabelError: If all data sets have links, links are between other spaces, or two labels would get one name.
+        LabelError: If all data sets have links, links are between other spaces, two labels would get one name, or one
+            name would be that of a label and of a wider one.
 
     >>> from manyhot.labels.sets import LabelSets
     >>> fine, shapes = LabelSpace(names=("tabby", "siamese", "van")), LabelSpace(names=("cat", "car"))
@@ -112,12 +113,24 @@ def _called(space: LabelSpace, links: LabelMapping | None, main: LabelSpace) -> 
             f"{len(space):,} of the data set and the {len(main):,} of the data sets without links"
         )
     if not is_renaming(links):
+        _refuse_two_widths(links)
         return space
     new_name = {own: main.names[other] for own, other in pairs}
     names = [new_name.get(label, name) for label, name in enumerate(space.names)]
     # Its group is that of the label it is.
     groups = (None if label in new_name else group for label, group in enumerate(space.groups or ()))
     return LabelSpace(names=tuple(names), groups=tuple(groups) or None, parents=space.parents)
+
+
+def _refuse_two_widths(links: LabelMapping) -> None:
+    """Refuse a name on both sides of links that make it wider on one: it would be one label, negative and positive at once."""
+    ids = {name: label for label, name in enumerate(links.fine.names)}
+    for row, name in enumerate(links.coarse.names):
+        fine = links.links.row(row).tolist()
+        if fine and name in ids and fine != [ids[name]]:
+            raise LabelError(
+                f"label {name!r} is the union of others and also one of the narrower labels; rename one of them"
+            )
 
 
 def _members(links: Sequence[LabelMapping]) -> dict[str, tuple[str, ...]]:
