@@ -26,7 +26,7 @@ from manyhot.labels.storage import StoreBatch
 from manyhot.runs import merging
 from manyhot.runs.merging import merge_parts
 from manyhot.runs.packing import BadPictures, pack
-from manyhot.sources import SourceOptions, open_source, read_source
+from manyhot.sources import SourceOptions, open_pictures, open_source, read_source
 from manyhot.sources.pack_files import PackSettings
 from manyhot.sources.packs import PackedImages, check_pack
 
@@ -373,6 +373,12 @@ def test_of_two_packers_in_one_folder_one_is_refused(data: Path, tmp_path: Path)
     assert isinstance(work, PackWork)
     with lock_folder(work.folder, "a test"), pytest.raises(UsageError, match="another manyhot pack is at work there"):
         pack(data, out, SMALL, part=Part(number=1, total=2))
+
+
+def test_a_picture_that_strayed_into_a_pack_changes_nothing_that_is_predicted(data: Path, tmp_path: Path) -> None:
+    pack(data, tmp_path / "pack")
+    write_picture(tmp_path / "pack" / "stray.jpg", 1)
+    assert len(open_pictures([tmp_path / "pack"])) == NUM_SAMPLES
 
 
 def test_a_pack_is_packed_again_like_any_data(data: Path, tmp_path: Path) -> None:

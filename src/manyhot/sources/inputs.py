@@ -10,6 +10,7 @@ from manyhot.sources.label_store import is_label_store, read_label_store
 from manyhot.sources.listing import Reader
 from manyhot.sources.opening import IMAGE_FOLDER
 from manyhot.sources.options import SourceOptions
+from manyhot.sources.pack_files import is_pack
 from manyhot.sources.picture_store import ChainedPictures, PictureFiles, PictureStore
 from manyhot.sources.scanning import scan_folder
 from manyhot.sources.strict_json import JsonFaultError, JsonObject, parse_json
@@ -35,8 +36,8 @@ def open_pictures(paths: Sequence[Path]) -> PictureStore:
 def _pictures_of(path: Path) -> PictureStore:
     if is_label_store(path):
         return _pictures_of_store(path)
-    # A folder of pictures with a tar in it is a folder of pictures.
-    listed = list_pictures(path) if path.is_dir() else []
+    # A folder of pictures with a tar in it is a folder of pictures; a pack stays one, whatever lies in its folder.
+    listed = list_pictures(path) if path.is_dir() and not is_pack(path) else []
     embedded = None if listed else open_embedded(path)
     return PictureFiles.from_paths(listed or list_pictures(path)) if embedded is None else embedded
 
