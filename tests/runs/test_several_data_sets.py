@@ -1,7 +1,10 @@
 """Several data sets are one training: one label space, a share of each epoch, splits of their own, and figures of each."""
 
+import io
 import json
 import logging
+import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +26,16 @@ from manyhot.data.mixture import Mixed
 from manyhot.errors import ConfigError, ManyhotError, SourceError
 from manyhot.labels import LabelSets, LabelSource, LabelSpace
 from manyhot.recipes import dump_recipe, load_recipe
+from manyhot.runs.checking import check_run
 from manyhot.runs.converting import convert
-from manyhot.runs.data_sets import joined, open_data, open_data_sets
+from manyhot.runs.data_sets import joined, names_of, open_data, open_data_sets, with_named_sources
 from manyhot.runs.evaluating import evaluate_run
 from manyhot.runs.fitting import train
+from manyhot.runs.joint_splits import decide_joint_splits
 from manyhot.runs.mixing import log_data_sets, mixed_order
 from manyhot.runs.run import Run
-from manyhot.runs.splits import decide_joint_splits, load_splits
-from manyhot.sources import SourceOptions
+from manyhot.runs.splits import load_splits
+from manyhot.sources import Manifest, SourceOptions
 
 FLAGS = ["--encoder", "test_resnet", "--pretrained", "none", "--image-size", "32", "--batch-size", "8", "--epochs", "1"]
 FLAGS += ["--training.workers", "0", "--mixture.temperature", "inf"]
@@ -91,6 +96,17 @@ def test_a_run_is_measured_on_each_of_its_data_sets_by_its_own_split(trained: Ru
 def test_check_reads_all_data_of_a_run(trained: Run, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--run", str(trained.folder)]) == 0
     assert "61" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_check_goes_on_where_the_links_are_gone(trained: Run, data: Path) -> None:
+    (data / "links.json").rename(data / "moved.json")
+    try:
+        found = {finding.name: finding for finding in check_run(trained.folder).findings}
+    finally:
+        (data / "moved.json").rename(data / "links.json")
+    assert found["unjoined-data"].severity == "error"
+    assert "there is no such file of links (data.mapping.drawings)" in found["unjoined-data"].message
+    assert len(found) > 1
 
 
 def test_the_recipe_of_a_run_repeats_it_and_a_finished_one_goes_on_to_the_same_figures(trained: Run) -> None:
@@ -232,6 +248,68 @@ def test_links_may_be_written_from_either_side(data: Path, tmp_path: Path) -> No
     assert all(np.array_equal(labels[0], other, equal_nan=True) for other in labels[1:])
 
 
+def test_ids_that_can_be_read_from_either_side_are_refused_unless_they_say_the_same(tmp_path: Path) -> None:
+    first = write_data(tmp_path / "first", [["ant"], ["bee"], ["cat"]])
+    second = write_data(tmp_path / "second", [["Hund"], ["Katze"], ["Maus"]])
+    links = tmp_path / "links.json"
+    mapping = {"second": str(links)}
+    links.write_text('{"0": 1, "1": 0}')
+    space = open_data_sets([first, second], SourceOptions(), mapping)[1].aligned().labels.space
+    assert space.names == ("ant", "bee", "cat", "Maus")
+    for ambiguous in ('{"0": 1, "1": 2}', '{"0": [0, 1], "1": [0, 1]}'):
+        links.write_text(ambiguous)
+        with pytest.raises(SourceError, match=r"keys can be labels of second or of the other data sets.*write names"):
+            open_data_sets([first, second], SourceOptions(), mapping)
+    links.write_text('{"Hund": "bee", "1": 2}')
+    space = open_data_sets([first, second], SourceOptions(), mapping)[1].aligned().labels.space
+    assert space.names == ("ant", "bee", "cat", "Maus")
+
+
+def test_relative_paths_are_called_as_the_run_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data/here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "data/here")
+    for typed in (["..", "."], ["../one", "../../one"], [".", "../here"], ["../here/../one", "two/"]):
+        kept = [Path(os.path.abspath(path)) for path in typed]  # noqa: PTH100 - as a run keeps them
+        assert names_of([Path(path) for path in typed]) == names_of(kept)
+
+
+def test_a_source_that_is_called_as_another_data_set_is_told_apart() -> None:
+    labels = sets_of({"photos": 2, "drawings": 1, "data": 1})
+    manifest = Manifest.from_lists(Path(), list("abcd"), labels)
+    named = with_named_sources(manifest, "all.store", others={"photos", "paintings"})
+    assert [source.name for source in named.labels.sources] == ["all.store/photos", "drawings", "all.store"]
+
+
+def test_a_store_and_a_folder_that_its_source_is_called_after_are_two_data_sets(data: Path, tmp_path: Path) -> None:
+    convert([data / "photos", data / "drawings"], tmp_path / "both.store")
+    photos = write_data(tmp_path / "photos", [["van"], []])
+    sets = open_data_sets([tmp_path / "both.store", photos], SourceOptions(), {})
+    names = [source.name for source in joined([one.aligned() for one in sets]).labels.sources]
+    assert names == ["both.store/photos", "drawings", "photos"]
+
+
+def write_tar(path: Path, labels: list[list[str]]) -> Path:
+    with tarfile.open(path, "w") as shard:
+        for row, names in enumerate(labels):
+            picture = io.BytesIO()
+            Image.new("RGB", (12, 12), (row, len(path.stem), 0)).save(picture, "PNG")
+            for name, content in ((f"{row}.png", picture.getvalue()), (f"{row}.json", json.dumps(names).encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                shard.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_the_same_keys_in_two_tars_of_a_folder_are_different_pictures(tmp_path: Path) -> None:
+    labels = [[["cat"], ["dog"], []][row % 3] for row in range(30)]
+    paths = [write_tar(tmp_path / name, labels[start:]) for start, name in enumerate(("a.tar", "more.tar"))]
+    sets = open_data_sets(paths, SourceOptions(), {})
+    whole = joined([one.aligned() for one in sets])
+    assert [whole.references()[row] for row in (0, 30)] == ["a.tar/0.png", "more.tar/0.png"]
+    assert whole.pictures.read(30) == sets[1].manifest.pictures.read(0)
+    assert {*splits_of(paths)} == {"train", "val", "test"}
+
+
 def splits_of(folders: list[Path]) -> list[str]:
     sets = open_data_sets(folders, SourceOptions(), {})
     parts = {one.name: one.aligned() for one in sets}
@@ -257,6 +335,25 @@ def test_a_picture_of_two_data_sets_is_never_in_two_splits(tmp_path: Path) -> No
     (folder / "second.csv").write_text("\n".join([lines[0], *(line.replace("cat", "dog") for line in lines[:0:-1])]))
     with pytest.raises(SourceError, match="would be in several splits, the first is"):
         splits_of([folder / "first.csv", folder / "second.csv"])
+
+
+def write_groups(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    write_data(folder, [["cat"] for _ in rows], [split for split, _ in rows])
+    lines = (folder / "labels.csv").read_text().splitlines()
+    groups = ["group", *(group for _, group in rows)]
+    (folder / "labels.csv").write_text("\n".join(f"{line},{group}" for line, group in zip(lines, groups, strict=True)))
+    return folder
+
+
+def test_a_group_of_two_data_sets_is_never_in_two_splits(tmp_path: Path) -> None:
+    first = write_groups(tmp_path / "first", [("train", "anna"), ("val", "bob"), ("test", "carl"), ("test", "")])
+    same = write_groups(tmp_path / "same", [("train", "anna"), ("val", "bob"), ("test", "dora"), ("train", "")])
+    # What a data set does with groups of its own alone is its own affair.
+    alone = write_groups(tmp_path / "alone", [("train", "emil"), ("val", "emil"), ("test", "carl"), ("test", "emil")])
+    assert len(splits_of([first, same, alone])) == 12
+    parted = write_groups(tmp_path / "parted", [("train", "carl"), ("val", "fred"), ("test", "gina")])
+    with pytest.raises(SourceError, match=r"2 samples of groups of several data sets .* the first is 'carl'"):
+        splits_of([first, parted])
 
 
 def test_a_recipe_of_several_data_sets_is_written_and_read(tmp_path: Path) -> None:

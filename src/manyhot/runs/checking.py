@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from manyhot.config import DataConfig
-from manyhot.errors import BundleError, RunError
+from manyhot.errors import BundleError, ManyhotError, RunError
 from manyhot.runs.facts import DataFacts, describe_data
 from manyhot.runs.options import source_options
 from manyhot.sources import Manifest, Reading, read_source
@@ -130,13 +130,13 @@ def check_run(folder: Path) -> CheckReport:
     if gone:
         return CheckReport(findings=(*findings, *gone, *_diagnose(run, None)), facts=None)
     readings = [read_source(path, source_options(run.recipe.data)) for path in paths]
-    manifest = _joined(run, readings)
+    manifest, unjoined = _joined(run, readings)
     changed = [] if manifest is None else _check_unchanged(run, paths, manifest)
     diagnosis = _diagnose(run, None if changed else manifest)
     reports = [_check_reading(path, reading) for path, reading in zip(paths, readings, strict=True)]
     facts = reports[0].facts if len(paths) == 1 or manifest is None else describe_data(manifest)
     found = [finding for report in reports for finding in report.findings]
-    return CheckReport(findings=(*findings, *changed, *diagnosis, *found), facts=facts)
+    return CheckReport(findings=(*findings, *unjoined, *changed, *diagnosis, *found), facts=facts)
 
 
 def _missing_data(path: Path) -> Finding:
@@ -144,15 +144,18 @@ def _missing_data(path: Path) -> Finding:
     return Finding(name="missing-data", severity="warning", message=message)
 
 
-def _joined(run: "Run", readings: Sequence[Reading]) -> Manifest | None:
-    """Return the samples of all data sets of a run; None where one cannot be read."""
+def _joined(run: "Run", readings: Sequence[Reading]) -> tuple[Manifest | None, list[Finding]]:
+    """Return the samples of all data sets of a run, None where one cannot be read, and why they do not go together."""
     if len(readings) == 1:
-        return readings[0].manifest
+        return readings[0].manifest, []
     if any(reading.manifest is None or reading.errors for reading in readings):
-        return None
+        return None, []
     from manyhot.runs.data_sets import joined, open_data
 
-    return joined([one.aligned() for one in open_data(run.recipe.data)])
+    try:
+        return joined([one.aligned() for one in open_data(run.recipe.data)]), []
+    except ManyhotError as error:
+        return None, [Finding(name="unjoined-data", severity="error", message=str(error))]
 
 
 def _diagnose(run: "Run", manifest: Manifest | None) -> list[Finding]:

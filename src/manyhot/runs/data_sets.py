@@ -1,6 +1,7 @@
 """One data set or several: opened, named, and brought into one label space."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,11 +40,22 @@ class DataSet:
         return [self.manifest.description, *self.notes]
 
     def aligned(self) -> Manifest:
-        """Return its samples with labels in the space of all data sets."""
-        labels = self.manifest.labels
-        if self.mapping is None or labels.space == self.mapping.coarse:
+        """Return its samples with labels in the space of all data sets, and with references that no other data set has.
+
+        What a tar calls its pictures may stand in the next tar as well: there references start from the file.
+        """
+        if self.mapping is None:
             return self.manifest
-        return replace(self.manifest, labels=self.mapping.to_coarse(labels))
+        labels = self.manifest.labels
+        if labels.space != self.mapping.coarse:
+            labels = self.mapping.to_coarse(labels)
+        return replace(self.manifest, labels=labels, root=self._root())
+
+    def _root(self) -> Path:
+        is_in_file = self.manifest.embedded is not None and self.path.is_file()
+        # Rows of shards are called FILE/1, FILE/2 and so on: by their file already.
+        is_named = is_in_file and self.manifest.samples["reference"][0].as_py().startswith(f"{self.path.name}/")
+        return self.path if is_in_file and not is_named else self.manifest.root
 
 
 def open_data(config: DataConfig) -> list[DataSet]:
@@ -81,7 +93,10 @@ def open_data_sets(paths: Sequence[Path], options: SourceOptions, mapping: Mappi
         if name not in names:
             near = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
             raise ConfigError(f"data.mapping.{name}: there is no such data set{near}")
-    manifests = [with_named_sources(open_source(path, options), name) for path, name in zip(paths, names, strict=True)]
+    manifests = [
+        with_named_sources(open_source(path, options), name, others={*names} - {name})
+        for path, name in zip(paths, names, strict=True)
+    ]
     spaces = {name: manifest.labels.space for name, manifest in zip(names, manifests, strict=True)}
     try:
         main = main_space(list(spaces.values()), [mapping.get(name) for name in names])
@@ -121,48 +136,81 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     >>> names_of([Path("/a/train"), Path("/b/train")]), names_of([Path("/a/b"), Path("/c"), Path("/c")])
     (['a/train', 'b/train'], ['b', 'c', 'c (2)'])
     """
-    different = list(dict.fromkeys(path.absolute() for path in paths))
+    # As a run keeps its paths, so that it calls them the same later on.
+    full = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - Path.absolute keeps ".."
+    different = list(dict.fromkeys(full))
     longest = max(len(path.parts) for path in different)
     tails = ([Path(*path.parts[-length:]).as_posix() for path in different] for length in range(1, longest + 1))
     name_of = dict(zip(different, next(names for names in tails if len(set(names)) == len(names)), strict=True))
     found: list[str] = []
-    for number, path in enumerate(paths):
-        before = sum(path.absolute() == other.absolute() for other in paths[:number])
-        found.append(f"{name_of[path.absolute()]} ({before + 1})" if before else name_of[path.absolute()])
+    for number, path in enumerate(full):
+        before = full[:number].count(path)
+        found.append(f"{name_of[path]} ({before + 1})" if before else name_of[path])
     return found
 
 
-def with_named_sources(manifest: Manifest, name: str) -> Manifest:
+def with_named_sources(manifest: Manifest, name: str, others: Collection[str] = ()) -> Manifest:
     """Return a manifest whose sources without a name of their own are named after their data, to be told apart.
+
+    A source that is called as another data set is becomes NAME/SOURCE: they are not the same.
+
+    Args:
+        manifest: Of one data set.
+        name: What the data set is called.
+        others: What the other data sets are called.
 
     >>> from manyhot.labels import LabelSets
     >>> manifest = Manifest.from_lists(Path(), ["a.jpg"], LabelSets.from_names([["cat"]]))
     >>> with_named_sources(manifest, "photos").labels.sources[0].name
     'photos'
     """
-    sources = tuple(
-        replace(source, name=name) if source.name == _UNNAMED else source for source in manifest.labels.sources
-    )
+
+    def named(own: str) -> str:
+        if own == _UNNAMED:
+            return name
+        return f"{name}/{own}" if own in others else own
+
+    sources = tuple(replace(source, name=named(source.name)) for source in manifest.labels.sources)
     return replace(manifest, labels=replace(manifest.labels, sources=sources))
 
 
 def _read_links(path: Path, name: str, own: LabelSpace, main: LabelSpace) -> LabelMapping:
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file of links (data.mapping.{name}); check the path")
-    try:
-        links = read_mapping(path, own, main)
-    except LabelError as error:
-        try:
-            links = read_mapping(path, main, own)
-        except LabelError:
-            raise SourceError(
-                f"{error} (keys are labels of {name}, values those of the other data sets, or the other way round)"
-            ) from None
+    links = _read_either_way(path, name, own, main)
     if not links.links.size:
         raise SourceError(f"{path}: links no label of {name} with one of the other data sets; write at least one link")
     # Values that stand alone are what their keys belong to: the wider label of each.
     is_table = path.suffix.lower() == ".csv"
     return links if is_table or links.links.lengths().max() > 1 else links.invert()
+
+
+def _read_either_way(path: Path, name: str, own: LabelSpace, main: LabelSpace) -> LabelMapping:
+    """Return links whose keys are labels of the data set, or else of the others: whichever the file can mean."""
+    found: list[LabelMapping] = []
+    faults: list[LabelError] = []
+    for keys, values in ((own, main), (main, own)):
+        try:
+            found.append(read_mapping(path, keys, values))
+        except LabelError as error:
+            faults.append(error)
+    if not found:
+        raise SourceError(
+            f"{faults[0]} (keys are labels of {name}, values those of the other data sets, or the other way round)"
+        )
+    if len(found) > 1 and not _is_same(*found):
+        raise SourceError(
+            f"{path}: its keys can be labels of {name} or of the other data sets, and mean something else each time; "
+            "write names, some of which only one side has"
+        )
+    return found[0]
+
+
+def _is_same(links: LabelMapping, turned: LabelMapping) -> bool:
+    """Return whether links say the same if their keys are labels of the other side."""
+    pairs = set(zip(links.links.row_ids().tolist(), links.links.ids.tolist(), strict=True))
+    others = set(zip(turned.links.ids.tolist(), turned.links.row_ids().tolist(), strict=True))
+    return pairs == others and is_renaming(links)
 
 
 def _describe_links(path: str, name: str, links: LabelMapping) -> tuple[str, ...]:

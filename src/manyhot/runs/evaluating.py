@@ -230,7 +230,7 @@ def _refuse_training_samples(run: Run, material: Material, *, allowed: bool) -> 
     if run.is_bundle or allowed:
         return
     if material.is_own:
-        # The run's own splits part its samples; no two of them share one.
+        # The run's own splits part its samples by name and group; files alike to the byte are for `manyhot check` to find.
         if material.split == "train":
             raise RunError(
                 "these samples were trained on, and figures on them flatter; --allow-training-samples shows them"

@@ -16,12 +16,12 @@ from manyhot.runs import assembly
 from manyhot.runs.data_sets import joined, open_data
 from manyhot.runs.deciding import check_decision
 from manyhot.runs.facts import describe_labels
+from manyhot.runs.joint_splits import decide_joint_splits
 from manyhot.runs.run import Run
 from manyhot.runs.splits import (
     SPLITS,
     Splits,
     changed_pictures,
-    decide_joint_splits,
     decide_splits,
     describe_changed,
     load_splits,

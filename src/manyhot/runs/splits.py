@@ -3,7 +3,7 @@
 # pyarrow has no types:
 # pyright: reportUnknownParameterType=false
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Spli
         raise SourceError(
             f"{own.null_count:,} samples name no split, the first is {first.as_py()!r}; name one for all or for none"
         )
-    codes = _codes_of(own)
+    codes = codes_of(own)
     if is_named and not (codes == _TRAIN).any():
         raise SourceError("the data bring splits, but no sample is in 'train'; there is nothing to learn from")
     missing = [split for code, split in enumerate(SPLITS) if not (codes == code).any()]
@@ -84,67 +84,12 @@ def decide_splits(manifest: Manifest, shares: SplitConfig, *, seed: int) -> Spli
     return Splits(codes=codes, fingerprint=manifest.fingerprint, origin=_origin(missing, seed))
 
 
-def decide_joint_splits(parts: Mapping[str, Manifest], whole: Manifest, shares: SplitConfig, *, seed: int) -> Splits:
-    """Return the splits of several data sets, each decided for itself: `decide_splits`.
+def codes_of(names: pa.ChunkedArray) -> UInt8[np.ndarray, " n"]:
+    """Return the split of each sample as a number; one that names none is in train.
 
-    A data set that brings splits, none of them train, keeps them: it only measures.
-
-    Args:
-        parts: The data sets by their names, in order.
-        whole: All of their samples.
-        shares: As of `decide_splits`.
-        seed: As of `decide_splits`.
-
-    Raises:
-        SourceError: As of `decide_splits`, naming the data set; if none of them has train; if a picture of several data
-            sets would be in several splits.
+    >>> codes_of(pa.chunked_array([["val", None, "test"]])).tolist()
+    [1, 0, 2]
     """
-    found: dict[str, Splits] = {}
-    for name, part in parts.items():
-        try:
-            found[name] = _only_measured(part) or decide_splits(part, shares, seed=seed)
-        except SourceError as error:
-            raise SourceError(f"{name}: {error}") from None
-    codes = np.concatenate([splits.codes for splits in found.values()])
-    for code, split in enumerate(SPLITS):
-        if not (codes == code).any():
-            raise SourceError(
-                f"no data set brings a sample of {split}; add data that have some, or that bring no splits"
-            )
-    _refuse_parted(whole, codes)
-    origins = {splits.origin for splits in found.values()}
-    each = "; ".join(f"{name}: {splits.origin}" for name, splits in found.items())
-    return Splits(
-        codes=codes,
-        fingerprint=whole.fingerprint,
-        origin=f"each data set: {origins.pop()}" if len(origins) == 1 else each,
-    )
-
-
-def _only_measured(manifest: Manifest) -> Splits | None:
-    codes = _codes_of(manifest.samples["split"])
-    if not manifest.has_splits or (codes == _TRAIN).any():
-        return None
-    return Splits(codes=codes, fingerprint=manifest.fingerprint, origin="the data's own splits, without train")
-
-
-def _refuse_parted(manifest: Manifest, codes: UInt8[np.ndarray, " n"]) -> None:
-    """Refuse one picture in several splits: data sets may share pictures, as several people's labels of the same do."""
-    encoded = manifest.samples["reference"].combine_chunks().dictionary_encode()
-    ids = encoded.indices.to_numpy()
-    first = np.full(len(encoded.dictionary), len(SPLITS), dtype=np.uint8)
-    np.minimum.at(first, ids, codes)
-    parted = np.flatnonzero(codes != first[ids])
-    if len(parted):
-        name = encoded.dictionary[int(ids[parted[0]])].as_py()
-        raise SourceError(
-            f"{len(parted):,} pictures of several data sets would be in several splits, the first is {name!r}; "
-            "give all of these data sets a column 'split'"
-        )
-
-
-def _codes_of(names: pa.ChunkedArray) -> UInt8[np.ndarray, " n"]:
-    """Return the split of each sample as a number; one that names none is in train."""
     options = pc.SetLookupOptions(pa.array(SPLITS))
     codes = np.empty(len(names), dtype=np.uint8)
     start = 0
@@ -300,7 +245,7 @@ def _read_splits(file: pq.ParquetFile) -> SavedSplits:
     start = 0
     for batch in file.iter_batches(_GROUP_ROWS, columns=["reference", "split", "size_bytes"], use_threads=False):
         rows = slice(start, start + batch.num_rows)
-        codes[rows] = _codes_of(pa.chunked_array([batch.column("split")]))
+        codes[rows] = codes_of(pa.chunked_array([batch.column("split")]))
         sizes[rows] = batch.column("size_bytes").to_numpy()
         references.append(batch.column("reference"))
         start += batch.num_rows
