@@ -1,12 +1,14 @@
 """Rare labels are seen more often, by the factors of the literature."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from manyhot.data.balancing import sampling_repeats
 from manyhot.data.sampling import Repeated
 from manyhot.errors import UsageError
-from manyhot.labels import LabelSets
+from manyhot.labels import LabelSets, LabelSource, LabelSpace
 
 
 @pytest.fixture
@@ -79,3 +81,26 @@ def test_what_makes_no_sense_is_refused(sets: LabelSets) -> None:
     for options in ({"threshold": 0.0}, {"threshold": 1.5}, {"max_repeats": 0.5}):
         with pytest.raises(UsageError, match="make no sense"):
             sampling_repeats(sets, "inverse", **options)
+
+
+def test_a_label_that_few_samples_know_is_no_rarer_for_it() -> None:
+    space = LabelSpace(names=("cat", "dog"))
+    plain = LabelSets.from_lists([[0], [1]] * 5 + [[0]] * 10, space)
+    # Dogs are judged in the first ten samples alone, and half of these have one.
+    sets = LabelSets(
+        space=space,
+        positives=plain.positives,
+        sources=(LabelSource(name="all"), LabelSource(name="cats", annotated=(0,))),
+        source_ids=np.repeat([0, 1], 10).astype(np.uint16),
+    )
+    repeats = sampling_repeats(sets, "repeat-factor", threshold=1.0)
+    np.testing.assert_allclose(repeats[:2], [np.sqrt(20 / 15), np.sqrt(2)])
+
+
+def test_sets_of_labels_are_told_apart_at_the_size_of_real_data() -> None:
+    rng = np.random.default_rng(0)
+    rows = [sorted(set(rng.integers(0, 40, rng.integers(0, 4)).tolist())) for _ in range(3_000)]
+    sets = LabelSets.from_lists(rows, LabelSpace(names=tuple(map(str, range(40)))))
+    sizes = Counter(map(tuple, rows))
+    repeats = sampling_repeats(sets, "label-sets", max_repeats=1e9)
+    np.testing.assert_allclose(repeats, [3_000 / len(sizes) / sizes[tuple(row)] for row in rows])

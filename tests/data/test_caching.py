@@ -1,5 +1,6 @@
 """A cache changes nothing but what is decoded."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
 from manyhot.data.caching import PictureCache, decoded_bytes
+from manyhot.data.disk_room import DiskRoom
 from manyhot.data.loading import ImageLoader
 from manyhot.errors import UsageError
 from manyhot.labels import LabelSets
@@ -28,23 +30,27 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest.from_lists(tmp_path, names, LabelSets.from_names([["cat"]] * 7))
 
 
+@pytest.fixture(params=["memory", "disk"])
+def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PictureCache:
+    """A cache of each kind, empty."""
+    return PictureCache(DiskRoom(tmp_path_factory.mktemp("room")) if request.param == "disk" else None)
+
+
 @pytest.mark.parametrize("transform", [TrainingTransform(16), EvaluationTransform(16), TrainingTransform(100)])
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_batches_are_the_same_with_and_without(
-    manifest: Manifest, transform: TrainingTransform | EvaluationTransform, num_workers: int
+    manifest: Manifest, transform: TrainingTransform | EvaluationTransform, num_workers: int, cache: PictureCache
 ) -> None:
     options = {"batch_size": 3, "seed": 1, "num_workers": num_workers}
     plain = ImageLoader(manifest, range(7), transform, **options)
-    cached = ImageLoader(manifest, range(7), transform, cache=PictureCache(), **options)
+    cached = ImageLoader(manifest, range(7), transform, cache=cache, **options)
     for _ in range(3):
         for one, other in zip(plain, cached, strict=True):
             assert torch.equal(one.images, other.images)
 
 
-def test_from_the_second_epoch_on_no_file_is_read(manifest: Manifest) -> None:
-    loader = ImageLoader(
-        manifest, range(7), TrainingTransform(64), batch_size=3, seed=1, num_workers=2, cache=PictureCache()
-    )
+def test_from_the_second_epoch_on_no_file_is_read(manifest: Manifest, cache: PictureCache) -> None:
+    loader = ImageLoader(manifest, range(7), TrainingTransform(64), batch_size=3, seed=1, num_workers=2, cache=cache)
     list(loader)
     for row in range(7):
         manifest.path_of(row).unlink()
@@ -66,3 +72,16 @@ def test_processes_are_refused_a_cache(manifest: Manifest) -> None:
             manifest, range(7), EvaluationTransform(8), batch_size=2, seed=0, num_workers=1, worker_kind="processes",
             cache=PictureCache(),
         )  # fmt: skip
+
+
+def test_a_full_disk_costs_speed_alone(manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"batch_size": 3, "seed": 1, "num_workers": 2}
+    plain = ImageLoader(manifest, range(7), TrainingTransform(64), **options)
+    # The folder is not there: no file can be made in it.
+    cache = PictureCache(DiskRoom(tmp_path / "absent"))
+    cached = ImageLoader(manifest, range(7), TrainingTransform(64), cache=cache, **options)
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        for _ in range(2):
+            for one, other in zip(plain, cached, strict=True):
+                assert torch.equal(one.images, other.images)
+    assert "decoded anew in every epoch" in caplog.text

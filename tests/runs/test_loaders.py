@@ -41,7 +41,7 @@ def test_processes_share_the_cores_of_their_machine(request, monkeypatch, has_gp
 @pytest.mark.parametrize("free_bytes", [11e6, 14e6])
 def test_a_cache_alone_takes_a_quarter_of_the_memory_at_most(pictures, monkeypatch, free_bytes) -> None:
     monkeypatch.setattr(loaders, "available_bytes", lambda: free_bytes)
-    assert (picture_cache(LoadingConfig(), pictures, np.array([0])) is not None) == (free_bytes == 14e6)
+    assert (picture_cache(LoadingConfig(), pictures, np.array([0]), folder=Path()) is not None) == (free_bytes == 14e6)
 
 
 @pytest.mark.usefixtures("four_processes")
@@ -49,5 +49,7 @@ def test_a_cache_alone_takes_a_quarter_of_the_memory_at_most(pictures, monkeypat
 def test_caches_of_several_processes_take_a_quarter_together(pictures, monkeypatch, caplog, free_bytes) -> None:
     monkeypatch.setattr(loaders, "available_bytes", lambda: free_bytes)
     with caplog.at_level(logging.INFO, "manyhot"):
-        assert (picture_cache(LoadingConfig(), pictures, np.array([0])) is not None) == (free_bytes == 60e6)
+        assert (picture_cache(LoadingConfig(), pictures, np.array([0]), folder=Path()) is not None) == (
+            free_bytes == 60e6
+        )
     assert "GB in each of 4 processes" in caplog.text

@@ -20,8 +20,8 @@ class LoadingConfig:
     """What a training picture that cannot be read does: it ends the run, or it is left out, named and counted."""
     max_skipped_share: float = 0.001
     """Share of the training samples that may be left out; one more ends the run."""
-    cache: Literal["auto", "memory", "off"] = "auto"
-    """Keep decoded training pictures in memory; auto: where they fit into a quarter of what is free."""
+    cache: Literal["auto", "memory", "disk", "off"] = "auto"
+    """Keep decoded training pictures; auto: in memory where they fit into a quarter of what is free; disk: in the run folder."""
     order: Literal["shuffled", "windowed"] = "shuffled"
     """windowed reads neighbours together, for network storage: shuffled blocks, shuffled again inside windows."""
     block: int = 1024
@@ -48,8 +48,10 @@ class LoadingConfig:
                 f"loading.sampling is {self.sampling!r} and loading.order 'windowed'; a windowed order shows each sample "
                 f"once: leave out one of them"
             )
-        if self.cache == "memory" and self.loader == "processes":
-            raise ConfigError("loading.cache is 'memory' and loading.loader 'processes', which share none; use threads")
+        if self.cache in ("memory", "disk") and self.loader == "processes":
+            raise ConfigError(
+                f"loading.cache is {self.cache!r} and loading.loader 'processes', which share none; use threads"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

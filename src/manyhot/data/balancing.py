@@ -7,7 +7,6 @@ from jaxtyping import Float64
 
 from manyhot.errors import UsageError
 from manyhot.labels import LabelSets
-from manyhot.labels.imbalance import frequent_label_sets
 from manyhot.labels.statistics import count_cells
 
 Sampling = Literal["square-root", "inverse", "label-sets", "repeat-factor"]
@@ -22,7 +21,7 @@ def sampling_repeats(
     """Return how often each sample should come in an epoch, for `Repeated`.
 
     A sample has the factor of its rarest positive label, since it cannot be shown for one of its labels alone; samples
-    without positives are treated as if they shared a label of their own. With f the share of samples that carry a label:
+    without positives are treated as if they shared a label of their own. With f the share of positives among a label's known cells:
 
     - `square-root`: f^(−1/2), scaled so that an epoch has as many samples as there are (Mahajan et al. 2018).
     - `inverse`: 1 / f, scaled likewise. Rare labels then dominate: mind `max_repeats`.
@@ -33,7 +32,7 @@ def sampling_repeats(
     Args:
         sets: Labels of the samples to choose from.
         sampling: Which of them.
-        threshold: Share of samples below which `repeat-factor` repeats a label.
+        threshold: Share below which `repeat-factor` repeats a label.
         max_repeats: No sample comes more often; what is cut off is given to none.
 
     Raises:
@@ -53,8 +52,8 @@ def sampling_repeats(
         return np.zeros(0)
     if sampling == "label-sets":
         return _scaled(1 / _set_sizes(sets), max_repeats)
-    positives = count_cells(sets).positives / sets.num_samples
-    shares = _rarest_shares(sets, positives)
+    # Of labels without a known cell there is none in any row.
+    shares = _rarest_shares(sets, np.nan_to_num(count_cells(sets).prevalence))
     if sampling == "repeat-factor":
         shares[sets.positives.lengths() == 0] = 1.0
         return np.minimum(max_repeats, np.maximum(1.0, np.sqrt(threshold / shares)))
@@ -74,9 +73,21 @@ def _rarest_shares(sets: LabelSets, shares: Float64[np.ndarray, " l"]) -> Float6
 
 
 def _set_sizes(sets: LabelSets) -> Float64[np.ndarray, " n"]:
-    sizes = dict(frequent_label_sets(sets, None))
-    rows = (tuple(sets.positives.row(row).tolist()) for row in range(sets.num_samples))
-    return np.fromiter((sizes[row] for row in rows), dtype=np.float64, count=sets.num_samples)
+    """Return how many samples have the labels of each sample, and no others.
+
+    A set is known by two sums of random marks of its labels, which two sets share by a chance of 2⁻¹²⁸.
+    """
+    marks = np.random.default_rng(0).integers(0, 2**64, size=(2, sets.num_labels), dtype=np.uint64)
+    sums = np.zeros((2, sets.num_samples), dtype=np.uint64)
+    has_any = np.flatnonzero(sets.positives.lengths())
+    if len(has_any):
+        sums[:, has_any] = np.add.reduceat(marks[:, sets.positives.ids], sets.positives.indptr[has_any], axis=1)
+    order = np.lexsort(sums)
+    is_next = (sums[:, order[1:]] != sums[:, order[:-1]]).any(axis=0)
+    groups = np.concatenate(([0], np.cumsum(is_next)))
+    sizes = np.empty(sets.num_samples)
+    sizes[order] = np.bincount(groups)[groups]
+    return sizes
 
 
 def _scaled(weights: Float64[np.ndarray, " n"], max_repeats: float) -> Float64[np.ndarray, " n"]:

@@ -1,14 +1,18 @@
-"""Decoded pictures kept in memory, where all of them fit: from the second epoch on nothing is decoded."""
+"""Decoded pictures kept in memory or on disk: from the second epoch on nothing is decoded."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
 from manyhot.data.decoding import EncodedImage, open_image
+from manyhot.data.disk_room import DiskRoom
 from manyhot.data.resizing import ScaledPixels
 from manyhot.errors import ImageError
 from manyhot.sources.picture_store import PictureStore
+
+log = logging.getLogger("manyhot")
 
 SHARE_OF_MEMORY = 0.25
 """How much of the memory that is available the pictures may take before they are not kept."""
@@ -23,10 +27,12 @@ class KeptImage:
     Args:
         encoded: The picture's file.
         pixels: The picture as it is stored.
+        content: The bytes to decode, where `encoded` does not hold them itself.
     """
 
     encoded: EncodedImage
     pixels: ScaledPixels
+    content: UInt8[np.ndarray, " b"] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -35,33 +41,65 @@ class KeptImage:
 
     def decode(self, *, at_least: tuple[int, int] | None = None) -> ScaledPixels:
         """Return what `EncodedImage.decode` returns."""
-        return self.pixels if self.encoded.divisor(at_least) == 1 else self.encoded.decode(at_least=at_least)
+        if self.encoded.divisor(at_least) == 1:
+            return self.pixels
+        encoded = self.encoded if self.content is None else _with_content(self.encoded, self.content.tobytes())
+        return encoded.decode(at_least=at_least)
 
 
 class PictureCache:
     """Keeps every picture that was opened, decoded, until it is itself forgotten. Safe to use from several threads.
+
+    Args:
+        room: Where pixels and files are kept; in memory without it.
 
     >>> cache = PictureCache()
     >>> cache.get(3) is None
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: DiskRoom | None = None) -> None:
         self._kept: dict[int, KeptImage] = {}
+        self._room = room
+        self._is_full = False
 
     def get(self, row: int) -> KeptImage | None:
         """Return a picture if it is kept."""
         return self._kept.get(row)
 
-    def keep(self, row: int, encoded: EncodedImage) -> KeptImage:
-        """Decode a picture and keep it.
+    def keep(self, row: int, encoded: EncodedImage) -> KeptImage | EncodedImage:
+        """Decode a picture and keep it; return it as it came where the disk has no room for it.
 
         Raises:
             ImageError: If it is damaged.
         """
+        if self._is_full:
+            return encoded
         kept = KeptImage(encoded=encoded, pixels=encoded.decode())
+        if self._room is not None:
+            try:
+                kept = _put_away(kept, self._room)
+            except OSError as error:
+                # Never more than a loss of speed.
+                self._is_full = True
+                log.warning(
+                    "warning: %s: %s; pictures that are not kept yet are decoded anew in every epoch",
+                    self._room.folder,
+                    error.strerror,
+                )
+                return kept
         self._kept[row] = kept
         return kept
+
+
+def _put_away(kept: KeptImage, room: DiskRoom) -> KeptImage:
+    pixels = replace(kept.pixels, pixels=room.put(kept.pixels.pixels))
+    content = room.put(np.frombuffer(kept.encoded.container.pixels, dtype=np.uint8))
+    return KeptImage(encoded=_with_content(kept.encoded, b""), pixels=pixels, content=content)
+
+
+def _with_content(encoded: EncodedImage, content: bytes) -> EncodedImage:
+    return replace(encoded, container=replace(encoded.container, pixels=content, exif=b""))
 
 
 def decoded_bytes(pictures: PictureStore, rows: Int64[np.ndarray, " k"]) -> int:

@@ -126,7 +126,7 @@ def _prepare(ground: Ground, spec: ModelSpec) -> Fitting:
     if checkpoint is None:
         networks.start_model(model, recipe, starting_logits(loss, ground.counts, num_samples=len(rows)).float())
     quarantine = loaders.make_quarantine(recipe.loading, num_samples=len(rows))
-    train_loader = loaders.training_loader(recipe, manifest, rows, quarantine)
+    train_loader = loaders.training_loader(recipe, manifest, rows, quarantine, folder=ground.folder)
     if _is_sharded(recipe):
         model.head = shard_head(model.head, mesh_of_all(best_device()))
     module = MultiLabelModule(

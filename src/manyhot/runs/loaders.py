@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from manyhot.data.augmentation import (
 from manyhot.data.balancing import sampling_repeats
 from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, decoded_bytes
 from manyhot.data.colour import ColourJitter
+from manyhot.data.disk_room import DiskRoom
 from manyhot.data.erasing import RandomErasing
 from manyhot.data.free_memory import available_bytes
 from manyhot.data.loading import ImageLoader
@@ -44,9 +47,9 @@ def default_workers() -> int:
 
 
 def training_loader(
-    recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"], quarantine: Quarantine
+    recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"], quarantine: Quarantine, *, folder: Path
 ) -> ImageLoader:
-    """Return the loader of augmented training batches."""
+    """Return the loader of augmented training batches; a cache on disk goes into the folder of the run."""
     return ImageLoader(
         manifest,
         rows,
@@ -57,7 +60,7 @@ def training_loader(
         num_workers=recipe.training.workers or 0,
         worker_kind=recipe.loading.loader,
         quarantine=quarantine,
-        cache=picture_cache(recipe.loading, manifest.pictures, rows),
+        cache=picture_cache(recipe.loading, manifest.pictures, rows, folder=folder),
         mixing=make_mixing(recipe.augmentation),
         timeout_s=recipe.loading.timeout_s,
     )
@@ -113,23 +116,43 @@ def training_order(config: LoadingConfig, mixture: MixtureConfig, labels: LabelS
     return order
 
 
-def picture_cache(config: LoadingConfig, pictures: PictureStore, rows: Int64[np.ndarray, " k"]) -> PictureCache | None:
+def picture_cache(
+    config: LoadingConfig, pictures: PictureStore, rows: Int64[np.ndarray, " k"], *, folder: Path
+) -> PictureCache | None:
     """Return where decoded pictures are kept, if they fit or that was asked for, and log why."""
     if config.cache == "off" or config.loader == "processes":
         return None
-    needed, available, sharing = decoded_bytes(pictures, rows), available_bytes(), processes_here()
+    needed, sharing = decoded_bytes(pictures, rows), processes_here()
     # Shuffled anew in each epoch, every picture comes to every process sooner or later.
-    fits = sharing * needed <= SHARE_OF_MEMORY * available
     each = "" if sharing == 1 else f" in each of {sharing} processes"
+    sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}"
+    if config.cache == "disk":
+        return _disk_cache(folder, needed * sharing, sizes)
+    available = available_bytes()
+    fits = sharing * needed <= SHARE_OF_MEMORY * available
     free = f"{available / 1e9:.1f} GB of memory are free" if available else "how much memory is free is not known"
-    sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}, and {free}"
     if config.cache == "auto" and not fits:
-        log.info("training pictures are decoded anew in every epoch: %s", sizes)
+        log.info("training pictures are decoded anew in every epoch: %s, and %s", sizes, free)
         return None
-    log.info("training pictures are decoded once and kept in memory: %s", sizes)
+    log.info("training pictures are decoded once and kept in memory: %s, and %s", sizes, free)
     if not fits:
         log.warning("warning: that is more than a quarter; --loading.cache off if memory runs out")
     return PictureCache()
+
+
+def _disk_cache(folder: Path, needed: int, sizes: str) -> PictureCache:
+    # The run folder itself may not be there yet.
+    disk = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
+    free = shutil.disk_usage(disk).free
+    log.info(
+        "training pictures are decoded once and kept on the disk of %s until the training ends: %s, and %.1f GB are free",
+        folder,
+        sizes,
+        free / 1e9,
+    )
+    if needed > free:
+        log.warning("warning: what does not fit is decoded anew in every epoch")
+    return PictureCache(DiskRoom(folder))
 
 
 def evaluation_loader(
