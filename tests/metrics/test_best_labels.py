@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from manyhot.errors import ScoreError
-from manyhot.labels import LabelCounts, LabelSets, LabelSpace
+from manyhot.labels import LabelCounts, LabelSets, LabelSource, LabelSpace
 from manyhot.metrics import evaluate, evaluate_best
 
 
@@ -44,3 +44,30 @@ def test_unknown_cells_and_other_sizes_are_refused():
 def test_ids_of_no_label_and_ids_twice_are_refused(ids):
     with pytest.raises(ScoreError, match=r"sample 1 are \[.*0 to 8"):
         evaluate_best(np.array([[0, 1], ids]), random_truth(2, 9))
+
+
+@pytest.mark.parametrize("ids", [np.zeros(2, dtype=np.int64), np.zeros((2, 1)), np.zeros((2, 1), dtype=bool)])
+def test_what_are_no_ids_is_refused(ids):
+    with pytest.raises(ScoreError, match=r"give whole numbers, a row a sample"):
+        evaluate_best(ids, random_truth(2, 9))
+
+
+@pytest.mark.parametrize("counted", [8, 10])
+def test_training_counts_of_other_labels_are_refused(counted):
+    counts = LabelCounts(positives=np.ones(counted, dtype=np.int64), known=np.full(counted, 5))
+    with pytest.raises(ScoreError, match=f"the training counts have {counted} labels, the truth 9"):
+        evaluate_best(np.zeros((2, 1), dtype=np.int64), random_truth(2, 9), train_counts=counts)
+
+
+def test_rows_without_unknown_cells_are_judged_whatever_other_sources_leave_open():
+    plain = random_truth(8, 5)
+    mixed = LabelSets(
+        space=plain.space,
+        positives=plain.positives,
+        sources=(LabelSource(name="all"), LabelSource(name="some", unlisted="unknown")),
+        source_ids=np.repeat([0, 1], 4).astype(np.uint16),
+    )
+    best = np.tile(np.arange(3), (4, 1))
+    assert evaluate_best(best, mixed.take(range(4))) == evaluate_best(best, plain.take(range(4)))
+    with pytest.raises(ScoreError, match="unknown cells"):
+        evaluate_best(best, mixed.take(range(3, 7)))

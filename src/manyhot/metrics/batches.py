@@ -20,7 +20,7 @@ from manyhot.metrics.propensity import Propensity
 from manyhot.metrics.protocols import MANYHOT
 from manyhot.metrics.rows import RowPart, count_rows
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
-from manyhot.metrics.truth import Truth, read_truth
+from manyhot.metrics.truth import Truth, check_num_counted, read_truth
 from manyhot.targets import SparseTargets
 
 # Two ranks that score one sample in batches of other sizes get scores that differ in their last digits.
@@ -148,7 +148,7 @@ def read_batch(
     known = read_truth(truth)
     check_thresholds(settings.thresholds, known.num_labels)
     if settings.train_counts is not None:
-        check_train_counts(settings.train_counts, known)
+        check_num_counted(len(settings.train_counts.positives), known)
         known = replace(known, inverse_propensities=Propensity().inverse(settings.train_counts))
     ranked = (read_probs if settings.kind == "probs" else read_scores)(scores, known)
     if isinstance(sample_ids, Tensor):
@@ -161,16 +161,6 @@ def read_batch(
         ids=None if sample_ids is None else read_sample_ids(sample_ids, known.num_samples),
         preds=None if preds is None else read_preds(preds, known),
     )
-
-
-def check_train_counts(counts: LabelCounts, truth: Truth) -> None:
-    """Check that training counted the labels that are judged.
-
-    Raises:
-        ScoreError: If it counted another number of labels.
-    """
-    if len(counts.positives) != truth.num_labels:
-        raise ScoreError(f"the training counts have {len(counts.positives):,} labels, the truth {truth.num_labels:,}")
 
 
 def evaluation_of_parts(parts: Parts, truth: Truth, settings: Settings) -> Evaluation:

@@ -9,7 +9,7 @@ from manyhot.labels import LabelCounts, LabelSets
 from manyhot.metrics.figures import Figure, mean_figure
 from manyhot.metrics.propensity import Propensity
 from manyhot.metrics.ranking import TOP_COUNTS, RowRanks, best_values
-from manyhot.metrics.truth import Truth, read_truth
+from manyhot.metrics.truth import Truth, check_num_counted, read_truth
 from manyhot.targets import SparseTargets
 
 
@@ -32,14 +32,19 @@ def evaluate_best(
         propensity: How these weigh labels; as `evaluate` does if not given.
 
     Raises:
-        ScoreError: If there are unknown cells, not one row of ids a sample, or a row has an id twice or one of no label.
+        ScoreError: If there are unknown cells, not one row of ids a sample, a row has an id twice or one of no label, or the
+            training counts are of other labels.
 
     >>> truth = SparseTargets.from_lists([[0, 2], [1]], num_labels=3)
     >>> str(evaluate_best(np.array([[2], [0]]), truth)["precision_at_1"])
     '0.5000 (2 of 2)'
     """
     known, best = read_truth(truth), np.asarray(label_ids.cpu() if isinstance(label_ids, Tensor) else label_ids)
-    if known.unlisted_known is not None:
+    if best.ndim != 2 or best.dtype.kind not in "iu":
+        raise ScoreError(
+            f"best labels are {best.dtype} of shape {best.shape}; give whole numbers, a row a sample: top_k(...).label_ids"
+        )
+    if not _is_complete(known):
         raise ScoreError(
             "there are unknown cells, which ids of the best labels say nothing of; give all scores to evaluate()"
         )
@@ -48,10 +53,12 @@ def evaluate_best(
             f"there are best labels of {len(best):,} samples, and truth of {known.num_samples:,}; give one row each"
         )
     _check_ids(best, known.num_labels)
+    if train_counts is not None:
+        check_num_counted(len(train_counts.positives), known)
     weights = None if train_counts is None else (propensity or Propensity()).inverse(train_counts)
     ranks = RowRanks(
         offsets=known.positives.indptr.astype(np.int64),
-        known=known.row_known,
+        known=np.full(known.num_samples, known.num_labels),
         cells_at_or_above=np.zeros_like(known.label_ids),
         cells_above=np.zeros_like(known.label_ids),
         positives_at_or_above=np.zeros_like(known.label_ids),
@@ -60,6 +67,14 @@ def evaluate_best(
     )
     counts = tuple(count for count in TOP_COUNTS if count <= best.shape[1])
     return {name: mean_figure(values) for name, values in best_values(ranks, counts).items()}
+
+
+def _is_complete(truth: Truth) -> bool:
+    if truth.unlisted_known is None:
+        return True
+    # Of the sources that these rows have: others may leave cells unknown.
+    has_exceptions = truth.exceptions is not None and len(truth.exceptions.ids) > 0
+    return bool(truth.unlisted_known[np.unique(truth.source_ids)].all()) and not has_exceptions
 
 
 def _check_ids(best: Int[np.ndarray, "n k"], num_labels: int) -> None:

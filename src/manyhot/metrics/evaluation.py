@@ -22,7 +22,7 @@ from manyhot.metrics.replicates import Judged, replicate_figures, with_intervals
 from manyhot.metrics.rows import count_rows
 from manyhot.metrics.scored import compare_samples
 from manyhot.metrics.scores import Kind, read_preds, read_probs, read_scores
-from manyhot.metrics.truth import Truth, read_truth
+from manyhot.metrics.truth import Truth, check_num_counted, read_truth
 from manyhot.targets import SparseTargets
 
 DEFAULT_PROPENSITY = Propensity()
@@ -134,7 +134,7 @@ def judge(
     known = read_truth(protocol.read_truth(truth))
     check_thresholds(thresholds, known.num_labels)
     if inverse_propensities is not None:
-        _check_labels(len(inverse_propensities), known)
+        check_num_counted(len(inverse_propensities), known)
         known = replace(known, inverse_propensities=inverse_propensities)
     scores, kind = protocol.read_scores(scores, kind)
     ranked = read_probs(scores, known) if kind == "probs" else read_scores(scores, known)
@@ -158,13 +158,8 @@ def bands_of(truth: Truth, train_counts: LabelCounts | None, min_positives: int)
         raise UsageError(f"min_positives is {min_positives}; it must be at least 1")
     train_positives = None if train_counts is None else train_counts.positives
     if train_positives is not None:
-        _check_labels(len(train_positives), truth)
+        check_num_counted(len(train_positives), truth)
     return label_bands(truth.label_positives, train_positives, min_positives, truth.groups)
-
-
-def _check_labels(num_counted: int, truth: Truth) -> None:
-    if num_counted != truth.num_labels:
-        raise ScoreError(f"the training counts have {num_counted:,} labels, the truth {truth.num_labels:,}")
 
 
 def check_thresholds(thresholds: Float[np.ndarray, " k"] | None, num_labels: int) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer
 
+from manyhot.errors import ScoreError
 from manyhot.labels import Csr, LabelSets
 from manyhot.labels.csr import narrow_ids
 from manyhot.targets import SparseTargets
@@ -124,6 +125,18 @@ def read_truth(truth: LabelSets | SparseTargets) -> Truth:
     (array([1, 0, 1]), array([3, 3]))
     """
     return _read_sets(truth) if isinstance(truth, LabelSets) else _read_targets(truth.to("cpu"))
+
+
+def check_num_counted(num_labels: int, truth: Truth) -> None:
+    """Check that training counted the labels that are judged.
+
+    Raises:
+        ScoreError: If it counted another number of labels.
+
+    >>> check_num_counted(2, read_truth(SparseTargets.from_lists([[0]], num_labels=2)))
+    """
+    if num_labels != truth.num_labels:
+        raise ScoreError(f"the training counts have {num_labels:,} labels, the truth {truth.num_labels:,}")
 
 
 def _read_sets(sets: LabelSets) -> Truth:

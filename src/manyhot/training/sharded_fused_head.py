@@ -29,7 +29,7 @@ class ShardedFusedHead(nn.Module):
         mesh: The ranks, in one dimension.
 
     Raises:
-        UsageError: If the part is not as wide as this rank's share.
+        UsageError: If the part is not as wide as this rank's share, or the mesh does not hold all ranks.
 
     Attributes:
         labels: Which labels this rank has.
@@ -37,6 +37,8 @@ class ShardedFusedHead(nn.Module):
 
     def __init__(self, part: FusedLinearHead, num_labels: int, mesh: DeviceMesh) -> None:
         super().__init__()
+        if mesh.ndim != 1 or mesh.size() != distributed.get_world_size():
+            raise UsageError("the mesh must hold all ranks in one dimension; see mesh_of_all")
         rank = mesh.get_local_rank()
         self.labels = shard_of(num_labels, rank, mesh.size())
         if part.num_labels != self.labels.stop - self.labels.start:
@@ -90,6 +92,11 @@ class ShardedFusedHead(nn.Module):
         error_msgs: list[str],
     ) -> None:
         given = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
+        # By the number of all labels, which every rank sees alike: none goes on while another gives up.
+        others = {len(value) for value in given.values() if value.ndim} - {self.num_labels}
+        if others:
+            error_msgs.append(f"the saved head has {min(others):,} labels, this one {self.num_labels:,}")
+            return
         own = {name: self._own(value) for name, value in given.items()}
         try:
             found = self.part.load_state_dict(own, strict=False)

@@ -238,3 +238,27 @@ def test_what_chunks_cannot_do_is_refused(make_batch, without_shape_checks):
         RowwiseAdagrad(eps=0.0)
     with pytest.raises(TargetError, match="17 samples × 41 labels"):
         make_head(make_batch(17, 40))(batch.input.float(), batch.targets)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_bias_of_other_labels_is_refused(size):
+    with pytest.raises(UsageError, match=rf"bias has shape \({size},\) for 3 labels"):
+        FusedLinearHead(2, 3, loss=BCEWithLogitsLoss(), lr=0.1, bias=torch.zeros(size))
+
+
+@pytest.mark.parametrize("weights", ["split", "bfloat16"])
+def test_the_choice_of_float32_products_is_no_matter_of_narrow_ones(weights, make_batch):
+    batch = make_batch(17, 41)
+    head = make_head(batch, weights=weights, options=LinearOptions(matmul="onednn"))
+    assert torch.isfinite(head(batch.input.float(), batch.targets))
+
+
+@pytest.mark.parametrize("update", [SGD(momentum=0.9), RowwiseAdagrad()], ids=str)
+def test_a_head_that_was_moved_has_room_where_it_is(update, make_batch):
+    batch = make_batch(17, 41)
+    head = make_head(batch, update=update, weights="split")
+    head(batch.input.float(), batch.targets)
+    of_logits, features = torch.zeros(17, 16, device="meta"), torch.zeros(17, 13, device="meta")
+    head.to("meta")
+    steps = head.learner._gradient(of_logits, features)
+    assert (steps.device.type, steps.shape) == ("meta", (16, 13))

@@ -48,3 +48,19 @@ def test_no_labels_and_no_samples_have_no_best():
 def test_k_below_one_is_refused():
     with pytest.raises(UsageError, match="k is 0"):
         top_k(torch.ones(2, 3), torch.ones(4, 3), 0)
+
+
+@pytest.mark.parametrize("size", [0, 2, 7])
+def test_a_bias_of_other_labels_is_refused(size):
+    with pytest.raises(UsageError, match=rf"bias has shape \({size},\) for 6 labels"):
+        top_k(torch.ones(3, 4), torch.ones(6, 4), 2, bias=torch.zeros(size))
+
+
+def test_autocast_changes_no_score():
+    generator = torch.Generator().manual_seed(0)
+    features, weight = torch.randn(5, 33, generator=generator), torch.randn(50, 33, generator=generator)
+    expected = top_k(features, weight, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = top_k(features, weight, 9)
+    assert torch.equal(found.scores, expected.scores)
+    assert torch.equal(found.label_ids, expected.label_ids)

@@ -13,7 +13,7 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss
-from manyhot.losses.linear import SGD, FusedLinearHead, RowwiseAdagrad
+from manyhot.losses.linear import SGD, FusedLinearHead, LinearOptions, RowwiseAdagrad
 from manyhot.targets import SparseTargets
 
 
@@ -37,9 +37,11 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("weights", ["float32", "split", "bfloat16"])
 @pytest.mark.parametrize("update", [SGD(), SGD(momentum=0.9), RowwiseAdagrad()], ids=str)
 @pytest.mark.parametrize("make_loss", [BCEWithLogitsLoss, FocalLoss, AsymmetricLoss])
-def test_a_step_reads_nothing_from_the_device(weights, update, make_loss):
+@pytest.mark.parametrize("chunk_size", [None, 16])
+def test_a_step_reads_nothing_from_the_device(weights, update, make_loss, chunk_size):
     with torch.device("cuda"):
-        head = FusedLinearHead(13, 41, loss=make_loss(), lr=0.1, update=update, weights=weights)
+        options = LinearOptions(chunk_size=chunk_size)
+        head = FusedLinearHead(13, 41, loss=make_loss(), lr=0.1, update=update, weights=weights, options=options)
         offsets, ids = torch.zeros(18, dtype=torch.int64), torch.zeros(30, dtype=torch.int32)
         targets = SparseTargets(row_offsets=offsets, label_ids=ids, num_labels=41)
         loss = head(torch.zeros(17, 13, requires_grad=True), targets)

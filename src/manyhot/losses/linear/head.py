@@ -104,6 +104,8 @@ class FusedLinearHead(nn.Module):
         curve_of(loss)
         if not 0 <= lr < math.inf:
             raise UsageError(f"lr is {lr!r}; it must be at least 0 and finite")
+        if bias is not None and bias.shape != (num_labels,):
+            raise UsageError(f"bias has shape {tuple(bias.shape)} for {num_labels:,} labels; give one number a label")
         self.loss = loss
         self.lr = lr
         self.options = options or LinearOptions()
@@ -154,7 +156,9 @@ class FusedLinearHead(nn.Module):
         """Return the loss and the gradient of the features, if it is to be formed, and learn on the way if so asked."""
         size = step.cells.chunks[0].stop
         dtype = products_dtype(self.weights.read(slice(0, 1)).dtype, features)
-        products = choose_products(self.options.matmul, features, size, dtype)
+        # The choice is between float32 products.
+        matmul = self.options.matmul if dtype == torch.float32 else "auto"
+        products = choose_products(matmul, features, size, dtype)
         inputs = features.detach().to(dtype)
         spread = torch.zeros(features.shape, dtype=torch.float32, device=features.device) if step.spreads else None
         if step.learns:

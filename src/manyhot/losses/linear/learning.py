@@ -76,6 +76,7 @@ class Learner(nn.Module):
         """Return the gradient of a chunk's weights, in memory that the next chunk will use again."""
         shape = (of_logits.shape[1], features.shape[1])
         scratch = self._scratch
-        if scratch is None or scratch.shape[0] < shape[0] or scratch.dtype != features.dtype:
+        kind = (features.dtype, features.device)
+        if scratch is None or scratch.shape[0] < shape[0] or (scratch.dtype, scratch.device) != kind:
             scratch = self._scratch = torch.empty(shape, dtype=features.dtype, device=features.device)
         return torch.mm(of_logits.T, features, out=scratch[: shape[0]])

@@ -92,7 +92,8 @@ def products_dtype(weights: torch.dtype, features: Float[Tensor, "n d"]) -> torc
 def is_bfloat16_faster(num_threads: int) -> bool:  # noqa: ARG001 - a key
     """Return whether bfloat16 products are faster here than float32 products of weights that are widened first.
 
-    It depends on the processor far more than on sizes, and one size for all is told apart in every process alike.
+    It depends on the processor far more than on sizes: one size is tried for all, and a few percent do not decide, so that every
+    process finds the same.
 
     >>> is_bfloat16_faster(1) in (True, False)
     True
@@ -101,7 +102,7 @@ def is_bfloat16_faster(num_threads: int) -> bool:  # noqa: ARG001 - a key
     narrow = torch.ones(num_samples, num_features, dtype=torch.bfloat16)
     weights = torch.ones(num_labels, num_features, dtype=torch.bfloat16)
     wide = narrow.float()
-    return _speed_of_second(lambda: wide @ weights.float().T, lambda: narrow @ weights.T) > 1
+    return _speed_of_second(lambda: wide @ weights.float().T, lambda: narrow @ weights.T) > MIN_GAIN
 
 
 @cache

@@ -79,6 +79,8 @@ def stream_top_k(
         raise UsageError(
             f"features have shape {tuple(features.shape)}; (samples, features) with {width:,} features are expected"
         )
+    if bias is not None and bias.shape != (num_labels,):
+        raise UsageError(f"bias has shape {tuple(bias.shape)} for {num_labels:,} labels; give one number a label")
     options = options or LinearOptions()
     chunks, kept = cut_labels(num_labels, options.chunk_size), min(k, num_labels)
     dtype = torch.promote_types(features.dtype, torch.float32)
@@ -86,10 +88,12 @@ def stream_top_k(
     products = choose_products(options.matmul, inputs, chunks[0].stop)
     scores = torch.full((len(inputs), kept), -torch.inf, dtype=dtype, device=inputs.device)
     best = TopK(scores=scores, label_ids=torch.full_like(scores, -1, dtype=torch.int64))
-    for labels in chunks if kept else ():
-        logits = products.project(inputs, read(labels).to(dtype))
-        own_bias = logits.new_zeros(logits.shape[1]) if bias is None else bias[labels].detach().to(dtype)
-        best = _merge(best, logits, own_bias, labels.start)
+    # Scores in half precision would tie.
+    with torch.autocast(inputs.device.type, enabled=False):
+        for labels in chunks if kept else ():
+            logits = products.project(inputs, read(labels).to(dtype))
+            own_bias = logits.new_zeros(logits.shape[1]) if bias is None else bias[labels].detach().to(dtype)
+            best = _merge(best, logits, own_bias, labels.start)
     return best
 
 

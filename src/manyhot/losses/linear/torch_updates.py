@@ -45,7 +45,8 @@ def descend_split(
     >>> join_halves(high, low)
     tensor([[0.9000, 1.9000]])
     """
-    moved = join_halves(high, low).addcmul_(gradient.float(), steps[:, None], value=-1)
+    # Not value=-1: with it, GPUs round the product before they take it off.
+    moved = join_halves(high, low).addcmul_(gradient.float(), -steps[:, None])
     for half, new in zip((high, low), split_halves(moved), strict=True):
         half.copy_(new)
 

@@ -31,7 +31,7 @@ class SGD:
 class RowwiseAdagrad:
     """Adagrad with one number a label: s ← s + mean(g²) over the features, w ← w - lr · g / (√s + eps).
 
-    Rare labels keep large steps, and the state of a million labels is 4 MB.
+    Rare labels keep large steps, and the state of a million labels is 8 MB, biases included.
 
     Args:
         eps: What keeps the first steps of a label without a gradient finite.

@@ -86,7 +86,8 @@ class Float32Weights(HeadWeights):
         step: Int64[Tensor, ""],  # noqa: ARG002 - nothing is left to chance
     ) -> None:
         """Take steps · gradient off."""
-        self.value[labels].addcmul_(gradient, steps[:, None], value=-1)
+        # Not value=-1: with it, GPUs round the product before they take it off.
+        self.value[labels].addcmul_(gradient, -steps[:, None])
 
 
 class SplitWeights(HeadWeights):
