@@ -1,7 +1,7 @@
 """Room on disk: what is put there stays as it was, and nothing is left behind."""
 
 import os
-import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,6 +25,28 @@ def test_copies_stay_as_they_were_put_there(tmp_path: Path, monkeypatch: pytest.
     for array, copy in zip(arrays, kept, strict=True):
         assert np.array_equal(array, copy)
         assert not copy.flags.writeable
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_copies_without_the_systems_way_to_take_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserves: bool
+) -> None:
+    monkeypatch.setattr(disk_room, "SEGMENT_BYTES", 3 << 20)
+    if not reserves:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    room = DiskRoom(tmp_path)
+    kept = [room.put(np.full(1 << 20, number, dtype=np.uint8)) for number in range(5)]
+    assert [int(copy.max()) for copy in kept] == [int(copy.min()) for copy in kept] == list(range(5))
+
+
+def test_room_for_others_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    free = disk_room.reserve_bytes(tmp_path) + disk_room.SEGMENT_BYTES
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free - 1))
+    with pytest.raises(OSError, match="No space left"):
+        DiskRoom(tmp_path).put(np.zeros(1, dtype=np.uint8))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
+    assert DiskRoom(tmp_path).put(np.zeros(1, dtype=np.uint8)).tolist() == [0]
 
 
 def test_threads_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +82,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from manyhot.data import disk_room
-disk_room.SEGMENT_BYTES = 1 << 20
+disk_room.SEGMENT_BYTES, disk_room.RESERVE_BYTES, disk_room.RESERVE_SHARE = 1 << 20, 0, 0
 room = disk_room.DiskRoom(Path(sys.argv[1]))
 kept = []
 try:
@@ -71,6 +93,8 @@ except OSError as error:
 """
 
     def limit() -> None:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
 
     run = subprocess.run(

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from manyhot.data.augmentation import EvaluationTransform
+from manyhot.data.buffers import BatchBuffers
 from manyhot.data.loading import ImageLoader, WorkerKind
 from manyhot.errors import ImageError, ManyhotError, TrainingError
 from manyhot.labels import LabelSets
@@ -80,6 +81,15 @@ def test_whatever_a_transform_raises_ends_no_thread_in_silence(manifest: Manifes
 
     with pytest.raises(TrainingError, match=rf"0\.png: the transform raised {error.__name__}"):
         list(loader_of(manifest, fails, "threads"))
+
+
+def test_no_memory_for_a_batch_is_an_error_at_once(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(buffers: BatchBuffers, shape: tuple[int, ...]) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory\nand advice")
+
+    monkeypatch.setattr(BatchBuffers, "take", fails)
+    with pytest.raises(TrainingError, match=r"png: no memory for its batch: CUDA error: out of memory$"):
+        list(loader_of(manifest, plain, "threads"))
 
 
 @pytest.mark.parametrize("worker_kind", KINDS)

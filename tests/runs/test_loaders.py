@@ -13,6 +13,7 @@ from manyhot.config import LoadingConfig
 from manyhot.runs import loaders
 from manyhot.runs.loaders import default_workers, picture_cache
 from manyhot.sources.picture_store import PictureFiles
+from manyhot.training.launched import processes_here
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def test_processes_share_the_cores_of_their_machine(request, monkeypatch, has_gp
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     assert default_workers() == alone
     request.getfixturevalue("four_processes")
-    assert default_workers() == shared
+    assert default_workers() == alone
+    assert default_workers(processes_here()) == shared
 
 
 @pytest.mark.parametrize("free_bytes", [11e6, 14e6])

@@ -1,6 +1,7 @@
 """Decoded pictures kept in memory or on disk: from the second epoch on nothing is decoded."""
 
 import logging
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,6 +63,7 @@ class PictureCache:
         self._kept: dict[int, KeptImage] = {}
         self._room = room
         self._is_full = False
+        self._lock = threading.Lock()
 
     def get(self, row: int) -> KeptImage | None:
         """Return a picture if it is kept."""
@@ -81,15 +83,16 @@ class PictureCache:
                 kept = _put_away(kept, self._room)
             except OSError as error:
                 # Never more than a loss of speed.
-                self._is_full = True
-                log.warning(
-                    "warning: %s: %s; pictures that are not kept yet are decoded anew in every epoch",
-                    self._room.folder,
-                    error.strerror,
-                )
+                self._give_up(f"{self._room.folder}: {error.strerror}")
                 return kept
         self._kept[row] = kept
         return kept
+
+    def _give_up(self, reason: str) -> None:
+        with self._lock:
+            was_full, self._is_full = self._is_full, True
+        if not was_full:
+            log.warning("warning: %s; pictures that are not kept yet are decoded anew in every epoch", reason)
 
 
 def _put_away(kept: KeptImage, room: DiskRoom) -> KeptImage:

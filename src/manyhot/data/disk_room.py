@@ -1,7 +1,9 @@
 """Room for bytes on disk, in a file that nobody finds: it is gone with the process, however that ends."""
 
+import errno
 import mmap
 import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -12,7 +14,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 SEGMENT_BYTES = 1 << 28
-"""How much is taken from the disk at once."""
+"""How much is taken from the disk at once, to begin with."""
+
+RESERVE_BYTES = 1 << 31
+RESERVE_SHARE = 0.05
+"""What stays free for others on the disk, checkpoints among them: so many bytes, or so large a share of it if that is more."""
 
 _ZEROS = bytes(1 << 20)
 
@@ -42,7 +48,7 @@ class DiskRoom:
         """Return a copy that is on disk and read-only.
 
         Raises:
-            OSError: If the disk is full, or cannot be written to.
+            OSError: If the disk is full up to what stays free for others, or cannot be written to.
         """
         with self._lock:
             segment, start = self._reserve(array.nbytes)
@@ -64,11 +70,29 @@ class DiskRoom:
             self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - open for as long as this object lives
             # Copies that are still in use keep what they need.
             weakref.finalize(self, self._file.close)
-        size = -(-max(num_bytes, SEGMENT_BYTES) // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
-        _take_from_disk(self._file, self._file_bytes, size)
+        # A share of what is there already: each segment costs a file descriptor, and there are few of these.
+        wanted = max(num_bytes, SEGMENT_BYTES, self._file_bytes // 8)
+        size = -(-wanted // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        if shutil.disk_usage(self.folder).free - size < reserve_bytes(self.folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            _take_from_disk(self._file, self._file_bytes, size)
+        except OSError:
+            # A part of it may have been taken.
+            self._file.truncate(self._file_bytes)
+            raise
         segment = mmap.mmap(self._file.fileno(), size, offset=self._file_bytes)
         self._file_bytes += size
         return segment
+
+
+def reserve_bytes(folder: Path) -> int:
+    """Return how much of a folder's disk is left to others.
+
+    >>> reserve_bytes(Path(tempfile.gettempdir())) >= RESERVE_BYTES
+    True
+    """
+    return max(RESERVE_BYTES, round(RESERVE_SHARE * shutil.disk_usage(folder).total))
 
 
 def _take_from_disk(file: IO[bytes], start: int, size: int) -> None:

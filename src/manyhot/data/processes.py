@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 
 import cv2
 import torch
@@ -121,7 +122,12 @@ class _Crew:
         try:
             worker.connection.send((order, request))
         except OSError as error:
+            self._end()
             raise self._death(worker) from error
+        except BaseException:
+            # Half of a message may be in the pipe.
+            self._end()
+            raise
         return order
 
     def wait_for(self, order: int) -> LoadedImages:
@@ -245,12 +251,23 @@ def _work(
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     _leave_signals_to_parent()
-    while True:
+    requests: SimpleQueue[tuple[int, Request] | None] = SimpleQueue()
+    # A thread of its own takes requests out of the pipe: one that is full would hold up the main process.
+    threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
+    while (item := requests.get()) is not None:
+        order, request = item
         try:
-            order, request = connection.recv()
             connection.send((order, _load_batch(request, number, reader, board)))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _receive(connection: Connection, requests: "SimpleQueue[tuple[int, Request] | None]") -> None:
+    try:
+        while True:
+            requests.put(connection.recv())
+    except (EOFError, OSError):
+        requests.put(None)
 
 
 def _load_batch(request: Request, number: int, reader: SampleReader, board: _Board) -> LoadedImages:

@@ -128,11 +128,16 @@ class _Job:
 
     def _put(self, place: int, picture: UInt8[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "3 h w"] | Failure:
         """Put down one of the first pictures, of which the very first tells how large all of them are."""
-        with self._lock:
-            if self._places is None:
-                self._images = self._buffers.take((self.num_places, *picture.shape))
-                self._places = self._images.numpy()
-            out = self._places[place]
+        try:
+            with self._lock:
+                if self._places is None:
+                    self._images = self._buffers.take((self.num_places, *picture.shape))
+                    self._places = self._images.numpy()
+                out = self._places[place]
+        except RuntimeError as error:
+            # Which torch raises where it gets no memory, pinned memory among it.
+            reason = str(error).splitlines()[0]
+            return Failure(row=self.row_at(place), error=TrainingError(f"no memory for its batch: {reason}"))
         if out.shape != picture.shape:
             found = f"the transform gave planes of {picture.shape} for a place of {out.shape}; all must be the same"
             return Failure(row=self.row_at(place), error=UsageError(found))
@@ -178,13 +183,17 @@ class _Crew:
             TrainingError: If the threads are gone, as in a forked process.
         """
         # Before the lock: in a forked process, one of the threads that stayed behind may hold it for ever.
-        if not all(thread.is_alive() for thread in self._threads):
-            raise TrainingError("the threads that load pictures are gone; after a fork, iterate over the loader anew")
+        self._check_threads()
         with self._progress:
             while not job.is_done:
                 self._progress.wait(POLL_S)
+                self._check_threads()
                 self._check_times()
         return job.take_result()
+
+    def _check_threads(self) -> None:
+        if not all(thread.is_alive() for thread in self._threads):
+            raise TrainingError("the threads that load pictures are gone; after a fork, iterate over the loader anew")
 
     def _check_times(self) -> None:
         in_work = [entry for entry in tuple(self._current) if entry is not None]

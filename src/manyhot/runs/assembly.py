@@ -34,7 +34,7 @@ def resolve(recipe: Recipe) -> Recipe:
         )
         training = replace(training, devices=1)
     if training.workers is None:
-        training = replace(training, workers=default_workers())
+        training = replace(training, workers=default_workers(processes_here()))
         shared = "" if processes_here() == 1 else f" for {processes_here()} processes"
         kind = recipe.loading.loader if training.workers != 1 else _ONE_WORKER[recipe.loading.loader]
         log.info("%d reading %s: the machine has %d cores%s", training.workers, kind, os.cpu_count() or 1, shared)

@@ -20,7 +20,7 @@ from manyhot.data.augmentation import (
 from manyhot.data.balancing import sampling_repeats
 from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, decoded_bytes
 from manyhot.data.colour import ColourJitter
-from manyhot.data.disk_room import DiskRoom
+from manyhot.data.disk_room import DiskRoom, reserve_bytes
 from manyhot.data.erasing import RandomErasing
 from manyhot.data.free_memory import available_bytes
 from manyhot.data.loading import ImageLoader
@@ -39,9 +39,9 @@ log = logging.getLogger("manyhot")
 MAX_WORKERS = 16
 
 
-def default_workers() -> int:
-    """Return how many threads that read pictures suit the machine, or this process's share of it."""
-    cores = max(1, (os.cpu_count() or 1) // processes_here())
+def default_workers(num_processes: int = 1) -> int:
+    """Return how many threads that read pictures suit the machine, or its share for each of some processes."""
+    cores = max(1, (os.cpu_count() or 1) // num_processes)
     # Without a GPU the step itself wants the cores.
     return min(cores, MAX_WORKERS) if torch.cuda.is_available() else max(1, cores // 2)
 
@@ -150,8 +150,8 @@ def _disk_cache(folder: Path, needed: int, sizes: str) -> PictureCache:
         sizes,
         free / 1e9,
     )
-    if needed > free:
-        log.warning("warning: what does not fit is decoded anew in every epoch")
+    if needed > free - reserve_bytes(disk):
+        log.warning("warning: some of it stays free for the run; what does not fit is decoded anew in every epoch")
     return PictureCache(DiskRoom(folder))
 
 
