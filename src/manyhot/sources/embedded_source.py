@@ -34,7 +34,7 @@ def find_embedded(root: Path, references: pa.ChunkedArray) -> PictureStore | Non
     """Return the pictures that samples have in a folder; None where they are files of their own, or not there at all.
 
     Raises:
-        SourceError: If the folder embeds pictures, but not those of all samples.
+        SourceError: If the folder embeds pictures, but not those of all samples, or several that are called alike.
 
     >>> find_embedded(Path("nowhere"), pa.chunked_array([["a.jpg"]])) is None
     True
@@ -49,7 +49,22 @@ def find_embedded(root: Path, references: pa.ChunkedArray) -> PictureStore | Non
     if rows.null_count:
         missing = references.filter(rows.is_null())[0].as_py()
         raise SourceError(f"{root}: holds no picture of the sample {missing!r}; convert the data anew")
+    _refuse_shared(root, references, names)
     return found.embedded.take(rows.to_numpy())
+
+
+def _refuse_shared(root: Path, references: pa.ChunkedArray, names: pa.Array | pa.ChunkedArray) -> None:
+    """Refuse references that several pictures have: which of them a sample means, nobody can say."""
+    if pc.call_function("count_distinct", [names]).as_py() == len(names):
+        return
+    counts = pc.call_function("value_counts", [names])
+    shared = counts.field("values").filter(pc.call_function("greater", [counts.field("counts"), 1]))
+    wanted = references.filter(pc.call_function("is_in", [references], pc.SetLookupOptions(shared)))
+    if len(wanted):
+        raise SourceError(
+            f"{root}: several of its pictures are called {wanted[0].as_py()!r}; train on the tars themselves, "
+            "without a label store"
+        )
 
 
 def open_embedded(path: Path) -> PictureStore | None:
