@@ -1,4 +1,4 @@
-"""Twenty thousand labels in a plain PyTorch loop: the head learns in chunks, and no matrix of samples × labels ever exists.
+"""Ten thousand labels in a plain PyTorch loop: the head learns in chunks, and no matrix of samples × labels ever exists.
 
 The data are made up: each label has a direction, and a sample lies where its labels point.
 """
@@ -13,7 +13,7 @@ from manyhot.losses.linear import FusedLinearHead
 from manyhot.metrics import evaluate_best
 from manyhot.targets import SparseTargets
 
-NUM_SAMPLES, NUM_LABELS, WIDTH = 6_000, 20_000, 32
+NUM_SAMPLES, NUM_LABELS, WIDTH = 6_000, 10_000, 32
 torch.manual_seed(0)
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)

@@ -71,6 +71,7 @@ def compare(name: str, kind: str, weighted: bool) -> None:
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="torch brings Triton on Linux only")
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_kernels_of_gpus_give_what_the_curves_give() -> None:
     finished = subprocess.run(

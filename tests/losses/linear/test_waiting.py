@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
-from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss
+from manyhot.losses import AsymmetricLoss, BCEWithLogitsLoss, FocalLoss, linear
 from manyhot.losses.linear import SGD, FusedLinearHead, LinearOptions, RowwiseAdagrad
 from manyhot.targets import SparseTargets
 
@@ -27,7 +27,9 @@ class Kernel:
 @pytest.fixture
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kernels = SimpleNamespace(take_out=Kernel(), negatives=Kernel(), put_back=Kernel())
+    # In both places that an import looks into.
     monkeypatch.setitem(sys.modules, "manyhot.losses.linear.triton_kernels", kernels)
+    monkeypatch.setattr(linear, "triton_kernels", kernels, raising=False)
     monkeypatch.setattr("manyhot.losses.linear.passes.find_spec", lambda name: name)
     with FakeTensorMode():
         yield
