@@ -47,7 +47,7 @@ def test_ids_of_no_label_and_ids_twice_are_refused(ids):
 
 
 @pytest.mark.parametrize("ids", [np.zeros(2, dtype=np.int64), np.zeros((2, 1)), np.zeros((2, 1), dtype=bool)])
-def test_what_are_no_ids_is_refused(ids):
+def test_what_are_no_ids_is_refused(ids, without_shape_checks):
     with pytest.raises(ScoreError, match=r"give whole numbers, a row a sample"):
         evaluate_best(ids, random_truth(2, 9))
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Integer
 
 from manyhot.data.order import order_keys
 from manyhot.data.permutation import ROUNDS, Permutation
@@ -134,7 +134,7 @@ def mixture_shares(
     return drawn / drawn.sum()
 
 
-def members_of(source_ids: Int64[np.ndarray, " n"], num_sources: int) -> list[Int64[np.ndarray, " _"]]:
+def members_of(source_ids: Integer[np.ndarray, " n"], num_sources: int) -> list[Int64[np.ndarray, " _"]]:
     """Return which samples each source has, in their order.
 
     >>> [one.tolist() for one in members_of(np.array([1, 0, 1]), 3)]
