@@ -92,6 +92,7 @@ def test_no_memory_for_a_batch_is_an_error_at_once(manifest: Manifest, monkeypat
         list(loader_of(manifest, plain, "threads"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worker_kind", KINDS)
 def test_a_picture_that_hangs_is_given_up_by_name(manifest: Manifest, worker_kind: WorkerKind) -> None:
     is_over = threading.Event()
