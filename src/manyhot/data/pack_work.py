@@ -119,6 +119,15 @@ class PackWork:
                 return found
             found.append(record)
 
+    def forget(self, records: list[ShardRecord], kept: int) -> None:
+        """Delete the shards of some records but the first few, so that they are packed again."""
+        remove_files(self.labels, FILE_NAMES)
+        # From the last one back, each before its record: whoever is killed meanwhile leaves no shard that counts behind
+        # one that does not.
+        for index in reversed(range(kept, len(records))):
+            remove_files(self.out, [records[index].entry.name])
+            remove_files(self.folder, [self.record_path(index).name])
+
     def record_path(self, index: int) -> Path:
         """Return where the record of a shard is."""
         return self.folder / _RECORD.format(index)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int64, UInt32
 
 from manyhot.data.packing import PackedPicture
+from manyhot.data.source_stamps import SourceStamp, SourceStamps
 from manyhot.files import flush_to_disk, sha256_of, temporary_beside, write_atomically
 from manyhot.sources.pack_files import ShardEntry
 
@@ -49,6 +50,7 @@ class ShardRecord:
         lengths: How long each picture is.
         checksums: The CRC-32 of each picture.
         refused: The rows from `first` to `stop` that it does not hold.
+        sources: What the pictures of all rows from `first` to `stop` were when they were packed.
     """
 
     entry: ShardEntry
@@ -59,6 +61,7 @@ class ShardRecord:
     lengths: Int64[np.ndarray, " k"]
     checksums: UInt32[np.ndarray, " k"]
     refused: tuple[RefusedPicture, ...]
+    sources: SourceStamps
 
     def save(self, path: Path) -> None:
         """Write the record to a `.npz` file, whole or not at all."""
@@ -73,6 +76,9 @@ class ShardRecord:
                 offsets=self.offsets,
                 lengths=self.lengths,
                 checksums=self.checksums,
+                source_sizes=self.sources.sizes,
+                source_times=self.sources.times,
+                source_checksums=self.sources.checksums,
             )
 
         write_atomically(path, write)
@@ -95,6 +101,11 @@ class ShardRecord:
                 lengths=arrays["lengths"],
                 checksums=arrays["checksums"],
                 refused=tuple(RefusedPicture(**picture) for picture in about["refused"]),
+                sources=SourceStamps(
+                    sizes=arrays["source_sizes"],
+                    times=arrays["source_times"],
+                    checksums=arrays["source_checksums"],
+                ),
             )
 
     def is_sound(self, folder: Path) -> bool:
@@ -126,10 +137,11 @@ class ShardWriter:
         first: The first row of the data that it stands for.
 
     >>> from tempfile import TemporaryDirectory
+    >>> from manyhot.data.source_stamps import stamp_of
     >>> with TemporaryDirectory() as folder:
-    ...     writer = ShardWriter(Path(folder), first=0)
+    ...     writer = ShardWriter(Path(folder), first=7)
     ...     writer.append(7, PackedPicture(suffix="jpg", content=b"..."), b"{}")
-    ...     record = writer.finish(Path(folder), "shard-00000.tar", stop=8, refused=[])
+    ...     record = writer.finish(Path(folder), "shard-00000.tar", refused=[], stamps=[stamp_of(b"...", -1)])
     ...     with tarfile.open(Path(folder, "shard-00000.tar")) as shard:
     ...         print(shard.getnames(), record.offsets.tolist())
     ['000000007.jpg', '000000007.json'] [512]
@@ -162,8 +174,17 @@ class ShardWriter:
         self._member(f"{key}.{picture.suffix}", picture.content)
         self._member(f"{key}.json", labels)
 
-    def finish(self, folder: Path, name: str, *, stop: int, refused: Sequence[RefusedPicture]) -> ShardRecord:
-        """Put the shard into its folder under its name, and return its record."""
+    def finish(
+        self, folder: Path, name: str, *, refused: Sequence[RefusedPicture], stamps: Sequence[SourceStamp]
+    ) -> ShardRecord:
+        """Put the shard into its folder under its name, and return its record.
+
+        Args:
+            folder: Where it goes.
+            name: What it is called there.
+            refused: The rows that it stands for and does not hold.
+            stamps: What the pictures of all rows were that it stands for, from the first on.
+        """
         self._write(_END)
         self._file.close()
         flush_to_disk(self._path)
@@ -176,12 +197,13 @@ class ShardWriter:
         return ShardRecord(
             entry=entry,
             first=self._first,
-            stop=stop,
+            stop=self._first + len(stamps),
             rows=np.array(places.rows, dtype=np.int64),
             offsets=np.array(places.offsets, dtype=np.int64),
             lengths=np.array(places.lengths, dtype=np.int64),
             checksums=np.array(places.checksums, dtype=np.uint32),
             refused=tuple(refused),
+            sources=SourceStamps.from_stamps(stamps),
         )
 
     def discard(self) -> None:

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from manyhot.data.pack_samples import PackedSample, pack_samples
+from manyhot.data.pack_samples import PackedSample, RefusedSample, pack_samples
 from manyhot.data.pack_work import PackWork, Part, find_works
 from manyhot.data.shards import RefusedPicture, ShardRecord, ShardWriter
+from manyhot.data.source_stamps import SourceStamp
 from manyhot.errors import SourceError, StoppedError, UsageError
 from manyhot.labels.building import write_store
 from manyhot.labels.storage import batches_of
@@ -73,6 +74,8 @@ def pack(
 ) -> Packing:
     """Return the pack that pictures and labels were written to, whole or in parts; goes on where an earlier call stopped.
 
+    Shards whose pictures have changed since are packed again, and those behind them; of a finished pack none is looked at.
+
     Args:
         data: A folder, a label file, a label store, tars, or another pack.
         out: The pack: absent, empty, or begun by an earlier call with the same data and settings.
@@ -105,9 +108,10 @@ def pack(
     with told_if_unwritable(out):
         out.mkdir(exist_ok=True)
         with work.held():
+            done = _kept_records(manifest, work)
             if not work.is_done:
                 try:
-                    _pack_part(manifest, work, bad, workers or os.cpu_count() or 1)
+                    _pack_part(manifest, work, done, bad, workers or os.cpu_count() or 1)
                 except KeyboardInterrupt:
                     raise StoppedError(f"{out}: stopped; the same command goes on with what is missing") from None
     return merge_parts(out) if _is_last(out, part) else packing_of(out)
@@ -144,9 +148,8 @@ def _is_last(out: Path, part: Part) -> bool:
     return len(works) == part.total and all(work.is_done for work in works)
 
 
-def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: int) -> None:
+def _pack_part(manifest: Manifest, work: PackWork, done: list[ShardRecord], bad: BadPictures, workers: int) -> None:
     rows = work.part.rows(manifest.num_samples)
-    done = _sound_records(work)
     if done:
         log.info("%s: %d shards are whole, going on", work.out, len(done))
     refused = [picture for record in done for picture in record.refused]
@@ -158,12 +161,12 @@ def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: in
         shards = _Shards(work, done, start)
         try:
             for sample in packed:
-                if isinstance(sample, RefusedPicture):
-                    refused.append(sample)
+                if isinstance(sample, RefusedSample):
+                    refused.append(sample.picture)
                     bad.check(refused, len(rows))
                 shards.add(sample)
                 bar.update()
-            shards.close(rows.stop)
+            shards.close()
         finally:
             packed.close()
             shards.discard()
@@ -172,11 +175,25 @@ def _pack_part(manifest: Manifest, work: PackWork, bad: BadPictures, workers: in
     write_store(work.labels, taken.labels.space, batches_of(taken.labels, taken.samples), description=work.description)
 
 
-def _sound_records(work: PackWork) -> list[ShardRecord]:
+def _kept_records(manifest: Manifest, work: PackWork) -> list[ShardRecord]:
+    """Return the records of the shards that are whole and of the data as they are, up to the first that is not."""
     if not work.record_path(0).exists():
         return []
-    log.info("%s: comparing the checksums of the shards that are there", work.out)
-    return work.records(is_checked=True)
+    if not work.is_done:
+        log.info("%s: comparing the checksums of the shards that are there", work.out)
+    records = work.records(is_checked=not work.is_done)
+    for index, record in enumerate(records):
+        row = record.sources.first_changed(manifest.pictures, record.first)
+        if row is None:
+            continue
+        log.warning(
+            "warning: %s: has changed since it was packed; packing again from %s on",
+            manifest.pictures.name_of(row),
+            record.entry.name,
+        )
+        work.forget(records, index)
+        return records[:index]
+    return records
 
 
 class _Shards:
@@ -188,29 +205,32 @@ class _Shards:
         self._first = start
         self._writer: ShardWriter | None = None
         self._refused: list[RefusedPicture] = []
+        self._stamps: list[SourceStamp] = []
 
-    def add(self, sample: PackedSample | RefusedPicture) -> None:
+    def add(self, sample: PackedSample | RefusedSample) -> None:
         """Write a sample behind the others, or note that it was refused."""
-        if isinstance(sample, RefusedPicture):
-            self._refused.append(sample)
+        if isinstance(sample, RefusedSample):
+            self._stamps.append(sample.stamp)
+            self._refused.append(sample.picture)
             return
         limit = self._work.settings.shard_bytes
         if self._writer is not None and not self._writer.fits(sample.picture, sample.labels, limit):
-            self.close(sample.row)
+            self.close()
         if self._writer is None:
             self._writer = ShardWriter(self._work.folder, first=self._first)
+        self._stamps.append(sample.stamp)
         self._writer.append(sample.row, sample.picture, sample.labels)
 
-    def close(self, stop: int) -> None:
+    def close(self) -> None:
         """Put the open shard in its place, then its record: a shard without a record is written again."""
         if self._writer is None and not self._refused:
             return
         writer = self._writer or ShardWriter(self._work.folder, first=self._first)
         name = self._work.part.shard_name(len(self.records))
-        record = writer.finish(self._work.out, name, stop=stop, refused=self._refused)
+        record = writer.finish(self._work.out, name, refused=self._refused, stamps=self._stamps)
         record.save(self._work.record_path(len(self.records)))
         self.records.append(record)
-        self._writer, self._first, self._refused = None, stop, []
+        self._writer, self._first, self._refused, self._stamps = None, record.stop, [], []
 
     def discard(self) -> None:
         """Delete a shard that did not become whole."""

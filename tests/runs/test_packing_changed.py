@@ -1,0 +1,147 @@
+"""Pictures that change between a stop of `manyhot pack` and the next call: the pack holds what the data are in the end."""
+
+import errno
+import logging
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from manyhot.data.pack_work import Part
+from manyhot.data.shards import ShardWriter
+from manyhot.errors import SourceError
+from manyhot.runs.packing import BadPictures, pack
+from manyhot.sources.pack_files import PackSettings
+
+COUNT = 17
+SETTINGS = PackSettings(shard_bytes=12_000)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for row in range(COUNT):
+        path = folder / f"{row}.jpg"
+        Image.fromarray(np.random.default_rng(row).integers(0, 256, (17, 41, 3), dtype=np.uint8)).save(path)
+        path.write_bytes(path.read_bytes() + b"behind the end")
+    rows = [f"{row}.jpg,{'cat' if row % 2 else 'dog'}\n" for row in range(COUNT)]
+    (folder / "labels.csv").write_text("image,labels\n" + "".join(rows))
+    return folder
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pack, and run out of disk after so many samples."""
+
+    def stop_after(count: int, data: Path, out: Path, bad: BadPictures | None = None) -> None:
+        append, left = ShardWriter.append, [count]
+
+        def failing(self: ShardWriter, *arguments: object) -> None:
+            if not left[0]:
+                raise OSError(errno.ENOSPC, "full")
+            left[0] -= 1
+            append(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ShardWriter, "append", failing)
+            with pytest.raises(SourceError, match="full"):
+                pack(data, out, SETTINGS, bad=bad or BadPictures())
+
+    return stop_after
+
+
+def content_of(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def change(path: Path) -> None:
+    """Change a byte behind the end of a JPEG: the file's size stays, and the picture can be read."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"!")
+
+
+def test_a_picture_that_changed_after_a_stop_is_packed_as_it_is_now(data, tmp_path, stop, caplog) -> None:
+    out = tmp_path / "pack"
+    stop(14, data, out)
+    first, second = sorted(out.glob("*.tar"))[:2]
+    with tarfile.open(second) as shard:
+        row = int(shard.getnames()[0].partition(".")[0])
+    change(data / f"{row}.jpg")
+    written = first.stat().st_mtime_ns
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        pack(data, out, SETTINGS)
+    assert first.stat().st_mtime_ns == written
+    (line,) = caplog.messages
+    assert line == f"warning: {data}/{row}.jpg: has changed since it was packed; packing again from {second.name} on"
+    pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_pictures_that_were_only_copied_or_touched_are_not_packed_again(data, tmp_path, stop, caplog) -> None:
+    out = tmp_path / "pack"
+    stop(14, data, out)
+    written = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    for path in data.glob("*.jpg"):
+        os.utime(path, ns=(0, 0))
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        pack(data, out, SETTINGS)
+    assert not caplog.messages
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_no_shard_of_before_the_change_counts_after_a_second_stop(data, tmp_path, stop) -> None:
+    out = tmp_path / "pack"
+    stop(16, data, out)
+    # Shards end elsewhere from here on, and there are fewer of them.
+    assert len(list(out.glob("*.tar"))) > 3
+    for row in range(4, 15):
+        (data / f"{row}.jpg").write_bytes((data / "0.jpg").read_bytes())
+    stop(5, data, out)
+    pack(data, out, SETTINGS)
+    pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_a_refused_picture_that_was_mended_after_a_stop_is_packed(data, tmp_path, stop) -> None:
+    out, skip = tmp_path / "pack", BadPictures(policy="skip", max_percent=50)
+    good = (data / "1.jpg").read_bytes()
+    (data / "1.jpg").write_bytes(b"<html>")
+    stop(12, data, out, skip)
+    (data / "1.jpg").write_bytes(good)
+    assert pack(data, out, SETTINGS, bad=skip).num_refused == 0
+    pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_a_part_that_is_done_is_packed_again_where_its_pictures_changed(data: Path, tmp_path: Path) -> None:
+    out, parts = tmp_path / "pack", [Part(number=number, total=2) for number in (1, 2)]
+    pack(data, out, SETTINGS, part=parts[0])
+    change(data / "3.jpg")
+    for part in parts:
+        pack(data, out, SETTINGS, part=part)
+        pack(data, tmp_path / "new", SETTINGS, part=part)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_pictures_inside_of_a_changed_tar_are_found_by_their_bytes(data, tmp_path, stop, caplog) -> None:
+    def write_tar() -> None:
+        with tarfile.open(tmp_path / "data.tar", "w") as shard:
+            for row in range(COUNT):
+                shard.add(data / f"{row}.jpg", f"{row:02d}.jpg")
+                (tmp_path / "label.cls").write_text("0")
+                shard.add(tmp_path / "label.cls", f"{row:02d}.cls")
+
+    write_tar()
+    stop(14, tmp_path / "data.tar", tmp_path / "pack")
+    change(data / "1.jpg")
+    write_tar()
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        pack(tmp_path / "data.tar", tmp_path / "pack", SETTINGS)
+    assert "has changed since it was packed; packing again from shard-00000.tar on" in caplog.text
+    pack(tmp_path / "data.tar", tmp_path / "new", SETTINGS)
+    assert content_of(tmp_path / "pack") == content_of(tmp_path / "new")
