@@ -15,6 +15,15 @@ def compiled(function: Kernel) -> Kernel:
 
 
 @no_type_check
+def compiled_division(function: Kernel) -> Kernel:
+    """Return the function compiled as `compiled` does, with division by zero giving an infinity instead of an error.
+
+    Loops that divide can then become vectors; every machine still gives the same digits.
+    """
+    return _compile(function, error_model="numpy")
+
+
+@no_type_check
 def compiled_arithmetic(function: Kernel) -> Kernel:
     """Return the function compiled as `compiled` does, with arithmetic that the compiler can turn into vectors.
 

@@ -1,6 +1,8 @@
 """Changes of colour and shape agree with torchvision's, and draw the same numbers whatever they are switched to."""
 
+import colorsys
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from manyhot.data import colour, rand_augment
-from manyhot.data.colour import ColourJitter
+from manyhot.data.colour import BRIGHTNESS, CONTRAST, HUE, SATURATION, ColourJitter
 from manyhot.data.erasing import RandomErasing
 from manyhot.data.rand_augment import CHANGES, RandAugment
 from manyhot.errors import UsageError
@@ -47,6 +49,86 @@ def test_colours_change_as_in_torchvision(ours: Callable, theirs: Callable, tole
 def test_hues_turn_as_in_torchvision(turn: float) -> None:
     expected = functional.adjust_hue(torch.from_numpy(picture()), turn).numpy()
     assert np.abs(changed(colour.change_hue, turn).astype(int) - expected.astype(int)).max() <= 2
+
+
+def colours_changed_in_float64(planes: np.ndarray, kind: int, amount: float) -> np.ndarray:
+    """Pixel by pixel, from the definitions; Python's own library turns the hue."""
+    pixels = planes.reshape(3, -1).T.astype(np.float64)
+    grey = (pixels @ [0.299, 0.587, 0.114])[:, None]
+    if kind == HUE:
+        parts = [colorsys.rgb_to_hsv(*pixel) for pixel in (pixels / 255).tolist()]
+        found = 255 * np.array([colorsys.hsv_to_rgb((h + amount) % 1, s, v) for h, s, v in parts])
+    else:
+        away_from = {BRIGHTNESS: 0.0, CONTRAST: grey.mean(), SATURATION: grey}[kind]
+        found = away_from + amount * (pixels - away_from)
+    return np.rint(found.clip(0, 255)).T.reshape(planes.shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_jitter_does_its_changes_in_the_order_drawn(order: tuple[int, ...]) -> None:
+    jitter = ColourJitter(brightness=0.4, contrast=0.3, saturation=0.5, hue=0.2)
+
+    class Drawn:
+        """A generator that gives the strengths 0.2, 0.9, 0.7, 0.6 of what is possible, and the order."""
+
+        def random(self, shape: object) -> np.ndarray:
+            return np.array([[0.2, 0.9, 0.7, 0.6, *np.argsort(order)]]).reshape(shape)
+
+    amounts = (1 - 0.4 * 0.6, 1 + 0.3 * 0.8, 1 + 0.5 * 0.4, 0.2 * 0.2)
+    expected, found = picture(), picture()
+    for kind in order:
+        expected = colours_changed_in_float64(expected, kind, amounts[kind])
+    jitter.change(found, Drawn())
+    # What float32 and float64 round to either side differs by a level.
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    assert (found == expected).mean() > 0.999
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 513), (17, 41), (32, 32), (3, 1000)])
+@pytest.mark.parametrize("kind", [BRIGHTNESS, CONTRAST, SATURATION, HUE])
+def test_colours_of_pictures_of_any_size_change_as_defined(shape: tuple[int, int], kind: int) -> None:
+    planes = np.random.default_rng(1).integers(0, 256, (3, *shape), dtype=np.uint8)
+    expected = colours_changed_in_float64(planes, kind, 0.35)
+    (colour.change_brightness, colour.change_contrast, colour.change_saturation, colour.change_hue)[kind](planes, 0.35)
+    assert np.abs(planes.astype(int) - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("off", ["brightness", "contrast", "saturation", "hue"])
+def test_a_strength_of_zero_leaves_out_its_change_and_nothing_else(off: str) -> None:
+    strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+    draws = np.random.default_rng(2).random((50, 8))
+    kinds, amounts = ColourJitter(**strengths).steps(draws)
+    without = ColourJitter(**{**strengths, off: 0.0}).steps(draws)
+    stays = kinds != list(strengths).index(off)
+    np.testing.assert_array_equal(without[0], kinds[stays].reshape(50, 3))
+    np.testing.assert_array_equal(without[1], amounts[stays].reshape(50, 3))
+
+
+def test_jitter_of_no_strength_leaves_pictures_as_they_are_and_draws_all_the_same() -> None:
+    planes, generator, other = picture(), np.random.default_rng(4), np.random.default_rng(4)
+    ColourJitter().change(planes, generator)
+    np.testing.assert_array_equal(planes, picture())
+    other.random(8)
+    assert generator.random() == other.random()
+
+
+def test_hues_that_turn_by_nothing_and_grey_pictures_keep_their_colours() -> None:
+    levels = np.random.default_rng(3).integers(0, 256, (3, 100, 100), dtype=np.uint8)
+    turned = levels.copy()
+    colour.change_hue(turned, 0.0)
+    np.testing.assert_array_equal(turned, levels)
+    grey = levels[:1].repeat(3, axis=0)
+    turned = grey.copy()
+    colour.change_hue(turned, 0.3)
+    np.testing.assert_array_equal(turned, grey)
+
+
+def test_pictures_whose_memory_lies_otherwise_change_alike() -> None:
+    pixels = np.ascontiguousarray(picture().transpose(1, 2, 0))
+    ColourJitter(contrast=0.5, hue=0.2).change(pixels.transpose(2, 0, 1), np.random.default_rng(0))
+    planes = picture()
+    ColourJitter(contrast=0.5, hue=0.2).change(planes, np.random.default_rng(0))
+    np.testing.assert_array_equal(pixels.transpose(2, 0, 1), planes)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from manyhot.data.colour import change_brightness, change_contrast, change_saturation, look_up
+from manyhot.data.colour import change_brightness, change_contrast, change_saturation
 from manyhot.errors import UsageError
 
 Planes = UInt8[np.ndarray, "3 h w"]
@@ -137,6 +137,20 @@ def move_x(planes: Planes, strength: float) -> None:
 def move_y(planes: Planes, strength: float) -> None:
     """Move along the columns, by 45 % of the height at most."""
     _warp(planes, np.array([[1, 0, 0], [0, 1, 150 / 331 * planes.shape[1] * strength]]))
+
+
+def look_up(planes: UInt8[np.ndarray, "*c h w"], table: Float[np.ndarray, "256"]) -> None:
+    """Replace each grey level of a picture by that of a table, in place; what is out of range is cut.
+
+    >>> planes = np.array([0, 1, 255], np.uint8).reshape(3, 1, 1)
+    >>> look_up(planes, 300 - np.arange(256, dtype=np.float32))
+    >>> planes.ravel().tolist()
+    [255, 255, 45]
+    """
+    # In rows of one plane, which OpenCV looks up ten times as fast as NumPy.
+    flat = planes.reshape(-1, planes.shape[-1])
+    levels = np.clip(np.rint(table), 0, 255).astype(np.uint8)
+    planes[...] = cv2.LUT(flat, levels).reshape(planes.shape)
 
 
 def _warp(planes: Planes, matrix: Float[np.ndarray, "2 3"]) -> None:
