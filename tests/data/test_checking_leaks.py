@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from manyhot.data.checking_leaks import check_leaks
-from manyhot.labels import LabelSets, LabelSpace
+from manyhot.labels import LabelSets, LabelSource, LabelSpace
 from manyhot.sources import Manifest
 
 
@@ -88,3 +88,33 @@ def test_repeated_samples_are_found_across_the_chunks_of_a_table(tmp_path):
     manifest = replace(first, samples=samples, labels=first.labels.take([0, 1, 1]))
     (finding,) = check_leaks(manifest)
     assert finding.examples == ("'b': 2 rows",)
+
+
+def test_splits_of_a_run_count_where_they_are_given(jpeg, manifest_of):
+    manifest = manifest_of({"a.jpg": jpeg(), "b.jpg": jpeg(), "c.jpg": jpeg(1)})
+    (finding,) = check_leaks(manifest, splits=np.array([0, 2, 1], dtype=np.uint8))
+    assert (finding.name, finding.examples) == ("leaked-file", ("'a.jpg' (train) = 'b.jpg' (test)",))
+    assert check_leaks(manifest, splits=np.array([0, 0, 1], dtype=np.uint8)) == []
+
+
+def test_a_picture_beside_one_without_a_split_is_a_risk_and_no_leak_yet(jpeg, manifest_of):
+    pictures = {"a.jpg": jpeg(), "b.jpg": jpeg(), "c.jpg": b"1", "d.jpg": b"2"}
+    groups = [None, None, "p1", "p1"]
+    (finding,) = check_leaks(manifest_of(pictures, splits=["train", None, "test", None], groups=groups))
+    assert (finding.name, finding.severity, finding.examples) == ("identical-files", "warning", ("'a.jpg' = 'b.jpg'",))
+
+
+def test_what_several_sources_say_of_one_sample_in_one_split_is_no_repetition(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    labels = LabelSets(
+        space=LabelSpace(names=("cat",)),
+        positives=LabelSets.from_names([["cat"], ["cat"]]).positives,
+        sources=(LabelSource(name="ann"), LabelSource(name="bob")),
+        source_ids=np.array([0, 1], dtype=np.uint16),
+    )
+    told = Manifest.from_lists(tmp_path, ["a.jpg"] * 2, labels, splits=["train", "train"])
+    assert check_leaks(told) == []
+    parted = Manifest.from_lists(tmp_path, ["a.jpg"] * 2, labels, splits=["train", "test"])
+    assert [finding.name for finding in check_leaks(parted)] == ["leaked-sample"]
+    undecided = Manifest.from_lists(tmp_path, ["a.jpg"] * 2, labels)
+    assert [finding.name for finding in check_leaks(undecided)] == ["repeated-sample"]

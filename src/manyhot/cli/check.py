@@ -33,13 +33,13 @@ def run(arguments: list[str]) -> int:
     return 1 if report.has_errors else 0
 
 
-def _check(data: Path | None, folder: Path | None, settings: DataConfig, *, read_as_told: bool) -> "CheckReport":
-    from manyhot.runs.checking import check_data, check_run
+def _check(data: list[Path], folder: Path | None, settings: DataConfig, *, read_as_told: bool) -> "CheckReport":
+    from manyhot.runs.checking import check_data_sets, check_run
 
     show_log()
-    if data is not None and folder is None:
-        return check_data(data, settings)
-    if folder is None or data is not None:
+    if data and folder is None:
+        return check_data_sets(data, settings)
+    if folder is None or data:
         raise UsageError("check takes either DATA or --run RUN")
     if read_as_told:
         raise UsageError("--run RUN reads the data as the run did; leave --data.FIELD out")
@@ -49,13 +49,14 @@ def _check(data: Path | None, folder: Path | None, settings: DataConfig, *, read
 def _parser() -> Parser:
     parser = Parser(
         "check",
-        "DATA | --run RUN [--json FILE]",
+        "DATA [DATA ...] | --run RUN [--json FILE]",
         "Say what is wrong or risky in data, or in a run; the exit code is 1 if there is an error, 0 if there are risks alone.",
         epilog="Data are read with --data.FIELD VALUE, as in training: --data.separator _. Every picture is opened; "
-        "--data.pictures false checks the labels alone.",
+        "--data.pictures false checks the labels alone. Several DATA are checked each and together, as one training would see "
+        "them: pictures that are in two of them, labels that are linked (--data.mapping.NAME FILE).",
     )
     parser.add_argument(
-        "data", metavar="DATA", type=Path, nargs="?", help="a folder of pictures, a label file or a label store"
+        "data", metavar="DATA", type=Path, nargs="*", help="a folder of pictures, a label file or a label store"
     )
     parser.add_argument(
         "--run",

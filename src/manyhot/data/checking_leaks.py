@@ -22,15 +22,19 @@ from manyhot.sources.picture_store import PictureStore
 _SHOWN_FILES = 3
 
 
-def check_leaks(manifest: Manifest, *, progress: Progress | None = None) -> list[Finding]:
+def check_leaks(
+    manifest: Manifest, *, splits: Integer[np.ndarray, " n"] | None = None, progress: Progress | None = None
+) -> list[Finding]:
     """Return what leaks from one split to another.
 
-    Samples, byte-identical files and groups in several splits leak. Where the source states no splits, identical files
-    are a warning, since a split may part them, unless they share a group. Identical files whose labels contradict each
-    other are named too. Files are read only where another one has the same size, and only of data that have pictures.
+    Samples, byte-identical files and groups in several splits leak. Where a split is not stated, identical files are a
+    warning, since a split may part them, unless they share a group. Identical files whose labels contradict each other
+    are named too. Files are read only where another one has the same size, and only of data that have pictures. A
+    sample may stand once for each source of labels in one split: it is what several people say of it.
 
     Args:
         manifest: The samples.
+        splits: For each sample the place of its split in `SPLITS`; what the source states if None.
         progress: Called after each block of files that is read.
 
     >>> from pathlib import Path
@@ -40,7 +44,8 @@ def check_leaks(manifest: Manifest, *, progress: Progress | None = None) -> list
     >>> [(finding.name, finding.examples) for finding in check_leaks(manifest)]
     [('leaked-group', ("'film 1': train, test",))]
     """
-    splits, groups = split_ids(manifest), group_ids(manifest)
+    splits = split_ids(manifest) if splits is None else splits.astype(np.int64)
+    groups = group_ids(manifest)
     findings = FindingLog()
     if manifest.has_pictures:
         _check_files(manifest, splits, groups, findings, progress)
@@ -58,34 +63,42 @@ def _names_of(splits: Int64[np.ndarray, " k"]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Repeats:
-    """The numbers that stand several times: the place of each one's first, how often, and whether their values differ."""
+    """Numbers that stand several times: the place of each one's first, how often, and whether their known values differ."""
 
     first: Int64[np.ndarray, " r"]
     times: Int64[np.ndarray, " r"]
     differ: Bool[np.ndarray, " r"]
 
 
-def _repeats(numbers: Integer[np.ndarray, " n"], values: Int64[np.ndarray, " n"]) -> _Repeats:
+def _repeats(
+    numbers: Integer[np.ndarray, " n"], values: Integer[np.ndarray, " n"], *, unknown: int | None = None
+) -> _Repeats:
+    """Return the numbers that stand several times; a value of `unknown`, above all others, differs from none."""
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     if not starts.size:
         return _Repeats(starts, starts, np.zeros(0, dtype=bool))
     first, times = order[starts], np.diff(starts, append=len(numbers))
-    differ = np.minimum.reduceat(values[order], starts) != np.maximum.reduceat(values[order], starts)
+    known = values if unknown is None else np.where(values == unknown, -1, values)
+    differ = np.minimum.reduceat(values[order], starts) < np.maximum.reduceat(known[order], starts)
     several = np.flatnonzero(times > 1)
     several = several[np.argsort(first[several])]
     return _Repeats(first[several], times[several], differ[several])
 
 
 def _check_repeated(manifest: Manifest, splits: Int64[np.ndarray, " n"]) -> Iterator[Finding | None]:
-    """Name references that stand several times, which only stores of several data can hold."""
+    """Name references that stand several times, which only several data together can hold."""
     references = manifest.samples["reference"]
     # By chunks, which share one dictionary: texts of more than 2 GB do not fit into one.
     chunks = references.dictionary_encode().chunks
     numbers = np.concatenate([np.zeros(0, dtype=np.int32), *(chunk.indices.to_numpy() for chunk in chunks)])
-    repeats = _repeats(numbers, splits)
+    repeats = _repeats(numbers, splits, unknown=NO_SPLIT)
     # Without pictures a reference may be the number of a row, in each of several data.
     leaked = repeats.differ & manifest.has_pictures
+    by_several = np.zeros(len(leaked), dtype=bool)
+    if manifest.labels.source_ids is not None:
+        by_several = _repeats(numbers, manifest.labels.source_ids).differ & (splits[repeats.first] != NO_SPLIT)
+    repeated = ~leaked & ~by_several
     yield finding_about(
         "leaked-sample", "error", "a sample stands in several splits, so figures flatter; keep it in one",
         (
@@ -98,9 +111,9 @@ def _check_repeated(manifest: Manifest, splits: Int64[np.ndarray, " n"]) -> Iter
         "repeated-sample", "warning", "a sample stands several times, and a split may part it; keep one of its rows",
         (
             f"{quote(references[int(row)].as_py())}: {times:,} rows"
-            for row, times in zip(repeats.first[~leaked], repeats.times[~leaked], strict=True)
+            for row, times in zip(repeats.first[repeated], repeats.times[repeated], strict=True)
         ),
-        int((~leaked).sum()),
+        int(repeated.sum()),
     )  # fmt: skip
 
 
@@ -113,17 +126,17 @@ def _check_files(
 ) -> None:
     references = manifest.references()
     leaked = f"{manifest.root}: a picture stands in several splits, so figures flatter; keep it in one"
-    identical = f"{manifest.root}: files are the same to the byte, and a split may part them; keep one, or group them"
+    identical = f"{manifest.root}: files are the same to the byte, and a split may part them; keep one, or name one group or split"
     differing = f"{manifest.root}: files are the same to the byte, and their labels are not; mend the labels"
     for rows in _identical_files(manifest.pictures, references, progress):
         shown = rows[:_SHOWN_FILES]
         more = f" and {len(rows) - len(shown):,} more" if len(rows) > len(shown) else ""
         where = {int(splits[row]) for row in rows}
         parts = {int(groups[row]) for row in rows}
-        if len(where) > 1:
+        if len(where - {NO_SPLIT}) > 1:
             places = [f"{quote(references[row])} ({_name_of(int(splits[row]))})" for row in shown]
             findings.error("leaked-file", leaked, " = ".join(places) + more)
-        elif where == {NO_SPLIT} and (-1 in parts or len(parts) > 1):
+        elif NO_SPLIT in where and (-1 in parts or len(parts) > 1):
             findings.warning("identical-files", identical, " = ".join(quote(references[row]) for row in shown) + more)
         contradicted = _contradicted(manifest, rows)
         if contradicted is not None:
@@ -169,7 +182,7 @@ def _check_groups(
     manifest: Manifest, splits: Int64[np.ndarray, " n"], groups: Int64[np.ndarray, " n"]
 ) -> Finding | None:
     grouped = np.flatnonzero(groups >= 0)
-    repeats = _repeats(groups[grouped], splits[grouped])
+    repeats = _repeats(groups[grouped], splits[grouped], unknown=NO_SPLIT)
     leaked = grouped[repeats.first[repeats.differ]]
     names = manifest.samples["group"]
     return finding_about(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,7 @@ from manyhot.sources.packs import check_pack
 
 if TYPE_CHECKING:
     from manyhot.runs.run import Run
+    from manyhot.runs.splits import Splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,51 @@ def check_data(path: Path, config: DataConfig | None = None) -> CheckReport:
         path: A folder, a label file or a label store.
         config: How to read it.
     """
-    return _check_reading(path, read_source(path, source_options(config or DataConfig())))
+    return check_data_sets([path], config or DataConfig())
+
+
+def check_data_sets(paths: Sequence[Path], config: DataConfig) -> CheckReport:
+    """Return what is wrong or risky in each of some data sets, and in all of them as one training would see them.
+
+    Pictures that are the same to the byte are looked for in all of them together.
+
+    Args:
+        paths: Folders, label files or label stores.
+        config: How to read them, and how their labels are linked.
+
+    >>> [finding.line for finding in check_data_sets([Path("nowhere"), Path("elsewhere")], DataConfig()).findings]
+    ['nowhere: there is no such file or folder; check the path', 'elsewhere: there is no such file or folder; ...']
+    """
+    readings = [read_source(path, source_options(config)) for path in paths]
+    whole, unjoined = _joined(paths, readings, config)
+    report = _check_readings(paths, readings, whole)
+    return replace(report, findings=(*unjoined, *report.findings))
+
+
+def _check_readings(
+    paths: Sequence[Path], readings: Sequence[Reading], whole: Manifest | None, splits: "Splits | None" = None
+) -> CheckReport:
+    """Return what is wrong in data sets.
+
+    Args:
+        paths: Where they are.
+        readings: What was read.
+        whole: The samples of all of them; None where they do not go together.
+        splits: Of the whole; what the data state if None.
+    """
+    reports = [_check_reading(path, reading) for path, reading in zip(paths, readings, strict=True)]
+    sound = [reading.manifest for reading, report in zip(readings, reports, strict=True) if report.facts is not None]
+    if len(sound) < len(reports):
+        whole = None
+    if whole is None:
+        leaks = [_check_leaks(manifest, None) for manifest in sound if manifest is not None]
+    else:
+        leaks = [_check_leaks(whole, splits)]
+    facts = reports[0].facts
+    if len(reports) > 1:
+        facts = None if whole is None else describe_data(whole)
+    found = [*(report.findings for report in reports), *leaks]
+    return CheckReport(findings=tuple(chain.from_iterable(found)), facts=facts)
 
 
 def _check_reading(path: Path, reading: Reading) -> CheckReport:
@@ -74,9 +120,7 @@ def _check_reading(path: Path, reading: Reading) -> CheckReport:
         damage = check_pack(path, progress=partial(_show, bar))
     if damage:
         return CheckReport(findings=(*reading.findings, *damage), facts=None)
-    if manifest.has_pictures and not manifest.root.is_dir():
-        # One finding says so: not one for each picture.
-        manifest = replace(manifest, has_pictures=False)
+    manifest = _within_reach(manifest)
     findings = [*reading.findings, *_check_manifest(manifest)]
     if is_store and manifest.has_pictures:
         from manyhot.data.checking_pictures import check_unlisted
@@ -88,7 +132,6 @@ def _check_reading(path: Path, reading: Reading) -> CheckReport:
 def _check_manifest(manifest: Manifest) -> list[Finding]:
     # The decoders are loaded only once there is something to open.
     from manyhot.data.checking_labels import check_labels
-    from manyhot.data.checking_leaks import check_leaks
     from manyhot.data.checking_pictures import check_images
     from manyhot.data.checking_shift import check_shift
 
@@ -96,9 +139,22 @@ def _check_manifest(manifest: Manifest) -> list[Finding]:
     if manifest.has_pictures:
         with _bar("opening pictures") as bar:
             findings += check_images(manifest, progress=partial(_show, bar))
-    with _bar("comparing pictures") as bar:
-        findings += check_leaks(manifest, progress=partial(_show, bar))
     return findings
+
+
+def _check_leaks(manifest: Manifest, splits: "Splits | None") -> list[Finding]:
+    from manyhot.data.checking_leaks import check_leaks
+
+    with _bar("comparing pictures") as bar:
+        codes = None if splits is None else splits.codes
+        return check_leaks(_within_reach(manifest), splits=codes, progress=partial(_show, bar))
+
+
+def _within_reach(manifest: Manifest) -> Manifest:
+    """Return a manifest without pictures if their folder is not there: one finding says so, not one for each picture."""
+    if manifest.has_pictures and not manifest.root.is_dir():
+        return replace(manifest, has_pictures=False)
+    return manifest
 
 
 def _bar(task: str, unit: str = " samples") -> "tqdm[NoReturn]":
@@ -114,12 +170,14 @@ def _show(bar: "tqdm[NoReturn]", done: int, total: int) -> None:
 def check_run(folder: Path) -> CheckReport:
     """Return what is wrong with a run or a bundle: changed files, changed data, an unfinished training, the usual mistakes.
 
-    The data are checked too, where they are still in their place.
+    The data are checked too, where they are still in their place, and leaks are looked for between the splits of the run.
 
     Raises:
         RunError: If the folder is neither a run nor a bundle.
     """
+    from manyhot.runs.diagnosing import diagnose_run
     from manyhot.runs.run import Run
+    from manyhot.runs.splits import load_splits
 
     run = Run(folder)
     findings = _check_bundle(run)
@@ -128,15 +186,15 @@ def check_run(folder: Path) -> CheckReport:
     paths = [Path(path) for path in run.recipe.data.paths]
     gone = [_missing_data(path) for path in paths if not path.exists()]
     if gone:
-        return CheckReport(findings=(*findings, *gone, *_diagnose(run, None)), facts=None)
+        return CheckReport(findings=(*findings, *gone, *diagnose_run(run, None, None)), facts=None)
     readings = [read_source(path, source_options(run.recipe.data)) for path in paths]
-    manifest, unjoined = _joined(run, readings)
+    manifest, unjoined = _joined(paths, readings, run.recipe.data)
     changed = [] if manifest is None else _check_unchanged(run, paths, manifest)
-    diagnosis = _diagnose(run, None if changed else manifest)
-    reports = [_check_reading(path, reading) for path, reading in zip(paths, readings, strict=True)]
-    facts = reports[0].facts if len(paths) == 1 or manifest is None else describe_data(manifest)
-    found = [finding for report in reports for finding in report.findings]
-    return CheckReport(findings=(*findings, *unjoined, *changed, *diagnosis, *found), facts=facts)
+    splits = None if manifest is None or changed else load_splits(run.folder).splits
+    labels = None if manifest is None or splits is None else manifest.labels
+    diagnosis = diagnose_run(run, labels, splits)
+    report = _check_readings(paths, readings, manifest, splits)
+    return replace(report, findings=(*findings, *unjoined, *changed, *diagnosis, *report.findings))
 
 
 def _missing_data(path: Path) -> Finding:
@@ -144,27 +202,21 @@ def _missing_data(path: Path) -> Finding:
     return Finding(name="missing-data", severity="warning", message=message)
 
 
-def _joined(run: "Run", readings: Sequence[Reading]) -> tuple[Manifest | None, list[Finding]]:
-    """Return the samples of all data sets of a run, None where one cannot be read, and why they do not go together."""
+def _joined(
+    paths: Sequence[Path], readings: Sequence[Reading], config: DataConfig
+) -> tuple[Manifest | None, list[Finding]]:
+    """Return the samples of all data sets, None where one cannot be read, and why they do not go together."""
     if len(readings) == 1:
         return readings[0].manifest, []
-    if any(reading.manifest is None or reading.errors for reading in readings):
+    manifests = [reading.manifest for reading in readings if reading.manifest is not None and not reading.errors]
+    if len(manifests) < len(readings):
         return None, []
-    from manyhot.runs.data_sets import joined, open_data
+    from manyhot.runs.data_sets import align_data_sets, joined
 
     try:
-        return joined([one.aligned() for one in open_data(run.recipe.data)]), []
+        return joined([one.aligned() for one in align_data_sets(paths, manifests, config.mapping or {})]), []
     except ManyhotError as error:
         return None, [Finding(name="unjoined-data", severity="error", message=str(error))]
-
-
-def _diagnose(run: "Run", manifest: Manifest | None) -> list[Finding]:
-    from manyhot.runs.diagnosing import diagnose_run
-    from manyhot.runs.splits import load_splits
-
-    if manifest is None:
-        return diagnose_run(run, None, None)
-    return diagnose_run(run, manifest.labels, load_splits(run.folder).splits)
 
 
 def _check_bundle(run: "Run") -> list[Finding]:

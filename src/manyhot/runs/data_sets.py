@@ -1,7 +1,7 @@
 """One data set or several: opened, named, and brought into one label space."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,14 +88,33 @@ def open_data_sets(paths: Sequence[Path], options: SourceOptions, mapping: Mappi
         (path,) = paths
         manifest = open_source(path, options)
         return [DataSet(name=path.name, path=path, manifest=manifest, mapping=None)]
+    return align_data_sets(paths, (open_source(path, options) for path in paths), mapping)
+
+
+def align_data_sets(paths: Sequence[Path], read: Iterable[Manifest], mapping: Mapping[str, str]) -> list[DataSet]:
+    """Return several data sets in one label space: see `open_data_sets`.
+
+    Args:
+        paths: Where they were read.
+        read: What was read, in that order; asked for once the names in `mapping` are known to be right.
+        mapping: As of `open_data_sets`.
+
+    Raises:
+        SourceError: As of `open_data_sets`.
+        ConfigError: As of `open_data_sets`.
+
+    >>> from manyhot.labels import LabelSets
+    >>> manifests = [Manifest.from_lists(Path(), ["1.jpg"], LabelSets.from_names([[name]])) for name in ("cat", "dog")]
+    >>> [one.notes for one in align_data_sets([Path("a"), Path("b")], manifests, {})]
+    [('a: 1 of all 2 labels are unknown in its samples',), ('b: 1 of all 2 labels are unknown in its samples',)]
+    """
     names = names_of(paths)
     for name in mapping:
         if name not in names:
             near = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
             raise ConfigError(f"data.mapping.{name}: there is no such data set{near}")
     manifests = [
-        with_named_sources(open_source(path, options), name, others={*names} - {name})
-        for path, name in zip(paths, names, strict=True)
+        with_named_sources(manifest, name, others={*names} - {name}) for manifest, name in zip(read, names, strict=True)
     ]
     spaces = {name: manifest.labels.space for name, manifest in zip(names, manifests, strict=True)}
     try:
