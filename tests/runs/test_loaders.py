@@ -10,10 +10,13 @@ import torch
 from PIL import Image
 
 from manyhot.config import LoadingConfig
+from manyhot.data.augmentation import TrainingTransform
 from manyhot.runs import loaders
 from manyhot.runs.loaders import default_workers, picture_cache
 from manyhot.sources.picture_store import PictureFiles
 from manyhot.training.launched import processes_here
+
+CROP = TrainingTransform(224)
 
 
 @pytest.fixture
@@ -43,7 +46,9 @@ def test_processes_share_the_cores_of_their_machine(request, monkeypatch, has_gp
 @pytest.mark.parametrize("free_bytes", [11e6, 14e6])
 def test_a_cache_alone_takes_a_quarter_of_the_memory_at_most(pictures, monkeypatch, free_bytes) -> None:
     monkeypatch.setattr(loaders, "available_bytes", lambda: free_bytes)
-    assert (picture_cache(LoadingConfig(), pictures, np.array([0]), folder=Path()) is not None) == (free_bytes == 14e6)
+    assert (picture_cache(LoadingConfig(), pictures, np.array([0]), CROP, folder=Path()) is not None) == (
+        free_bytes == 14e6
+    )
 
 
 @pytest.mark.usefixtures("four_processes")
@@ -51,7 +56,7 @@ def test_a_cache_alone_takes_a_quarter_of_the_memory_at_most(pictures, monkeypat
 def test_caches_of_several_processes_take_a_quarter_together(pictures, monkeypatch, caplog, free_bytes) -> None:
     monkeypatch.setattr(loaders, "available_bytes", lambda: free_bytes)
     with caplog.at_level(logging.INFO, "manyhot"):
-        assert (picture_cache(LoadingConfig(), pictures, np.array([0]), folder=Path()) is not None) == (
+        assert (picture_cache(LoadingConfig(), pictures, np.array([0]), CROP, folder=Path()) is not None) == (
             free_bytes == 60e6
         )
     assert "GB in each of 4 processes" in caplog.text

@@ -73,7 +73,7 @@ def render_picture(
         ImageError: If it is damaged, naming it.
         UsageError: If the transform gives another size than that of `out`.
     """
-    if _crops(transform):
+    if is_crop(transform):
         plan = transform.plan(*encoded.size, generator)
         image = encoded.decode(at_least=plan.least_size(*encoded.size))
         planes = np.empty((3, plan.size, plan.size), dtype=np.uint8) if out is None else out
@@ -92,7 +92,13 @@ def render_picture(
     return out
 
 
-def _crops(transform: ImageTransform) -> TypeGuard[CropTransform]:
+def is_crop(transform: ImageTransform) -> TypeGuard[CropTransform]:
+    """Return whether a transform says from a picture's size which part of it is needed, and how large.
+
+    >>> from manyhot.data.augmentation import EvaluationTransform
+    >>> is_crop(EvaluationTransform(8)), is_crop(lambda image, generator: image)
+    (True, False)
+    """
     return _implements(type(transform), CropTransform)
 
 

@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
 from manyhot.data.caching import PictureCache
-from manyhot.data.decoding import BYTES_NAME, open_image
+from manyhot.data.decoding import BYTES_NAME, EncodedImage, open_image
 from manyhot.data.order import sample_generator
 from manyhot.data.pictures import OpenedImage, render_picture
 from manyhot.errors import ImageError, ManyhotError, TrainingError, UsageError
@@ -116,11 +117,11 @@ class SampleReader:
             return Failure(row=row, error=_transform_error(error))
 
     def _open(self, row: int) -> OpenedImage:
-        kept = None if self._cache is None else self._cache.get(row)
-        if kept is not None:
-            return kept
-        encoded = open_image(self._pictures.read(row))
-        return encoded if self._cache is None else self._cache.keep(row, encoded)
+        read = partial(self._read, row)
+        return read() if self._cache is None else self._cache.open(row, read)
+
+    def _read(self, row: int) -> EncodedImage:
+        return open_image(self._pictures.read(row))
 
 
 def _transform_error(error: BaseException) -> TrainingError:

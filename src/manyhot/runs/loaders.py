@@ -14,6 +14,7 @@ from manyhot.data.augmentation import (
     AugmentedTransform,
     CropTransform,
     EvaluationTransform,
+    ImageTransform,
     PictureChange,
     TrainingTransform,
 )
@@ -50,17 +51,18 @@ def training_loader(
     recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"], quarantine: Quarantine, *, folder: Path
 ) -> ImageLoader:
     """Return the loader of augmented training batches; a cache on disk goes into the folder of the run."""
+    transform = training_transform(recipe.images, recipe.augmentation)
     return ImageLoader(
         manifest,
         rows,
-        training_transform(recipe.images, recipe.augmentation),
+        transform,
         batch_size=recipe.training.batch_size,
         seed=recipe.seed,
         order=training_order(recipe.loading, recipe.mixture, manifest.labels.take(rows), seed=recipe.seed),
         num_workers=recipe.training.workers or 0,
         worker_kind=recipe.loading.loader,
         quarantine=quarantine,
-        cache=picture_cache(recipe.loading, manifest.pictures, rows, folder=folder),
+        cache=picture_cache(recipe.loading, manifest.pictures, rows, transform, folder=folder),
         mixing=make_mixing(recipe.augmentation),
         timeout_s=recipe.loading.timeout_s,
     )
@@ -117,19 +119,25 @@ def training_order(config: LoadingConfig, mixture: MixtureConfig, labels: LabelS
 
 
 def picture_cache(
-    config: LoadingConfig, pictures: PictureStore, rows: Int64[np.ndarray, " k"], *, folder: Path
+    config: LoadingConfig,
+    pictures: PictureStore,
+    rows: Int64[np.ndarray, " k"],
+    transform: ImageTransform,
+    *,
+    folder: Path,
 ) -> PictureCache | None:
     """Return where decoded pictures are kept, if they fit or that was asked for, and log why."""
     if config.cache == "off" or config.loader == "processes":
         return None
-    needed, sharing = decoded_bytes(pictures, rows), processes_here()
+    needed, sharing = decoded_bytes(pictures, rows, transform), processes_here()
     # Shuffled anew in each epoch, every picture comes to every process sooner or later.
     each = "" if sharing == 1 else f" in each of {sharing} processes"
     sizes = f"decoded they take about {needed / 1e9:.2f} GB{each}"
     if config.cache == "disk":
         return _disk_cache(folder, needed * sharing, sizes)
     available = available_bytes()
-    fits = sharing * needed <= SHARE_OF_MEMORY * available
+    limit = round(SHARE_OF_MEMORY * available / sharing)
+    fits = needed <= limit
     free = f"{available / 1e9:.1f} GB of memory are free" if available else "how much memory is free is not known"
     if config.cache == "auto" and not fits:
         log.info("training pictures are decoded anew in every epoch: %s, and %s", sizes, free)
@@ -137,7 +145,8 @@ def picture_cache(
     log.info("training pictures are decoded once and kept in memory: %s, and %s", sizes, free)
     if not fits:
         log.warning("warning: that is more than a quarter; --loading.cache off if memory runs out")
-    return PictureCache()
+    # How much it is was judged by some pictures and some crops of them.
+    return PictureCache(limit_bytes=limit if config.cache == "auto" else None)
 
 
 def _disk_cache(folder: Path, needed: int, sizes: str) -> PictureCache:
