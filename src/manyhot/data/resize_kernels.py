@@ -1,19 +1,18 @@
 """Resizing by a triangle, compiled by numba; import this inside functions only.
 
-Rows first (a loop over neighbouring bytes, which the compiler turns into vector instructions), then columns, straight into
-the planes that a batch is made of. Every machine gives the same pixels: weights are whole parts of 2^14, so that sums over
-rows are exact in float32, and products and sums over columns are rounded one by one, in an order that is fixed. Whole
-numbers instead would be slower by half over columns: processors multiply fewer of them at a time.
+Rows first (a loop over neighbouring bytes, which the compiler turns into vector instructions), then columns, two pixels at a
+time, straight into the planes that a batch is made of. Every machine gives the same pixels: weights are whole parts of 2^14,
+so that sums over rows are exact in float32, and products and sums over columns are rounded one by one, in an order that is
+fixed. Whole numbers instead would be slower by half over columns: processors multiply fewer of them at a time.
 """
-
-# ruff: noqa: PLR0917 - compiled functions are called by position
 
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8, UInt64
+from jaxtyping import Float, Float32, Int32, UInt8, UInt32, UInt64
 
 from manyhot.compiling import compiled
+from manyhot.data.lanes import NUM_LANES, add, multiply, to_colours
 
 WEIGHT_PARTS = 1 << 14
 """What weights are whole parts of: with 8 bits of a grey level, sums take 22 of the 24 bits that float32 has."""
@@ -46,13 +45,14 @@ def write_resized(
     pixels = image.reshape(image.shape[0], 3 * image.shape[1])[:, 3 * first : 3 * stop]
     # Unsigned places: numba need not ask whether they count from the end.
     places = ((columns - first) * 3).astype(np.uint64)
-    sums = np.empty(pixels.shape[1], dtype=np.float32)
+    pair_weights = _pair_up(column_weights)
+    # Zeros behind the last pixel: lanes reach beyond it, with weights of 0.
+    sums = np.zeros(pixels.shape[1] + NUM_LANES, dtype=np.float32)
+    colours = np.empty(out.shape[2], dtype=np.uint32)
     for row in range(out.shape[1]):
-        _sum_rows(pixels, rows[row], row_weights[row], sums)
-        if column_weights.shape[1] == 2:
-            _mix_pairs(sums, places, column_weights, out[0, row], out[1, row], out[2, row])
-        else:
-            _mix_columns(sums, places, column_weights, out[0, row], out[1, row], out[2, row])
+        _sum_rows(pixels, rows[row], row_weights[row], sums[: pixels.shape[1]])
+        _mix_columns(sums, places, pair_weights, colours)
+        _part(colours, out[0, row], out[1, row], out[2, row])
 
 
 @compiled
@@ -83,37 +83,35 @@ def _triangles(
 
 @compiled
 @no_type_check
-def _sum_rows(
-    pixels: UInt8[np.ndarray, "h n"], first: int, weights: Float32[np.ndarray, " taps"], sums: Float32[np.ndarray, " n"]
-) -> None:
-    row = pixels[first]
-    for place in range(len(sums)):
-        sums[place] = weights[0] * np.float32(row[place])
-    for tap in range(1, len(weights)):
-        row = pixels[first + tap]
-        weight = weights[tap]
-        for place in range(len(sums)):
-            sums[place] += weight * np.float32(row[place])
+def _pair_up(weights: Float32[np.ndarray, "width taps"]) -> Float32[np.ndarray, " lanes"]:
+    """Return the weights as lanes: that of a pixel three times, that of the next one three times, and two of 0."""
+    num_pairs = (weights.shape[1] + 1) // 2
+    lanes = np.zeros((weights.shape[0], num_pairs, NUM_LANES), dtype=np.float32)
+    for index in range(weights.shape[0]):
+        for tap in range(weights.shape[1]):
+            start = 3 * (tap % 2)
+            lanes[index, tap // 2, start : start + 3] = weights[index, tap]
+    return lanes.reshape(-1)
 
 
 @compiled
 @no_type_check
-def _mix_pairs(
-    sums: Float32[np.ndarray, " n"],
-    places: UInt64[np.ndarray, " width"],
-    weights: Float32[np.ndarray, "width 2"],
-    red: UInt8[np.ndarray, " width"],
-    green: UInt8[np.ndarray, " width"],
-    blue: UInt8[np.ndarray, " width"],
+def _sum_rows(
+    pixels: UInt8[np.ndarray, "h n"], first: int, weights: Float32[np.ndarray, " taps"], sums: Float32[np.ndarray, " n"]
 ) -> None:
-    """Do what `_mix_columns` does, for two weights a pixel: the usual case in training, twice as fast."""
-    half = np.float32(0.5)
-    for index in range(len(places)):
-        left, right = weights[index, 0], weights[index, 1]
-        at = places[index]
-        red[index] = np.uint8(left * sums[at] + right * sums[at + np.uint64(3)] + half)
-        green[index] = np.uint8(left * sums[at + np.uint64(1)] + right * sums[at + np.uint64(4)] + half)
-        blue[index] = np.uint8(left * sums[at + np.uint64(2)] + right * sums[at + np.uint64(5)] + half)
+    row, weight = pixels[first], weights[0]
+    if len(weights) == 1:
+        for place in range(len(sums)):
+            sums[place] = weight * np.float32(row[place])
+        return
+    # Two rows at once: sums are written and read half as often.
+    second, second_weight = pixels[first + 1], weights[1]
+    for place in range(len(sums)):
+        sums[place] = weight * np.float32(row[place]) + second_weight * np.float32(second[place])
+    for tap in range(2, len(weights)):
+        row, weight = pixels[first + tap], weights[tap]
+        for place in range(len(sums)):
+            sums[place] += weight * np.float32(row[place])
 
 
 @compiled
@@ -121,19 +119,31 @@ def _mix_pairs(
 def _mix_columns(
     sums: Float32[np.ndarray, " n"],
     places: UInt64[np.ndarray, " width"],
-    weights: Float32[np.ndarray, "width taps"],
+    weights: Float32[np.ndarray, " lanes"],
+    colours: UInt32[np.ndarray, " width"],
+) -> None:
+    num_pairs = len(weights) // (NUM_LANES * len(places))
+    lane = np.uint64(0)
+    for index in range(len(places)):
+        at = places[index]
+        mixed = multiply(sums, at, weights, lane)
+        lane += np.uint64(NUM_LANES)
+        for _ in range(1, num_pairs):
+            at += np.uint64(6)
+            mixed = add(mixed, multiply(sums, at, weights, lane))
+            lane += np.uint64(NUM_LANES)
+        colours[index] = to_colours(mixed)
+
+
+@compiled
+@no_type_check
+def _part(
+    colours: UInt32[np.ndarray, " width"],
     red: UInt8[np.ndarray, " width"],
     green: UInt8[np.ndarray, " width"],
     blue: UInt8[np.ndarray, " width"],
 ) -> None:
-    half = np.float32(0.5)
-    for index in range(len(places)):
-        at = places[index]
-        r, g, b = np.float32(0), np.float32(0), np.float32(0)
-        for tap in range(weights.shape[1]):
-            weight = weights[index, tap]
-            r += weight * sums[at]
-            g += weight * sums[at + np.uint64(1)]
-            b += weight * sums[at + np.uint64(2)]
-            at += np.uint64(3)
-        red[index], green[index], blue[index] = np.uint8(r + half), np.uint8(g + half), np.uint8(b + half)
+    for index in range(len(colours)):
+        red[index] = np.uint8(colours[index])
+        green[index] = np.uint8(colours[index] >> np.uint32(8))
+        blue[index] = np.uint8(colours[index] >> np.uint32(16))
