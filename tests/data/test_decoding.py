@@ -381,6 +381,13 @@ def test_endless_scans_hide_behind_nothing(between: bytes) -> None:
         decode_image(data[:-2] + (between + data[scan:-2]) * 200 + data[-2:])
 
 
+def test_scans_behind_the_only_one_that_a_sequential_jpeg_can_have_are_refused_by_the_decoder() -> None:
+    data = saved(picture(), "JPEG")
+    scan = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageError, match="more than one scan"):
+        decode_image(data[:-2] + data[scan:-2] * 200 + data[-2:])
+
+
 def test_missing_files_folders_and_pipes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"absent\.jpg: does not exist"):
         decode_image(tmp_path / "absent.jpg")

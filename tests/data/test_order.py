@@ -1,10 +1,12 @@
 """Orders, batches and shares are pure functions."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
-from manyhot.data.order import Ranks, batch_key, batch_offsets, order_keys, sample_generator
+from manyhot.data.order import Ranks, batch_key, batch_offsets, order_keys, restart_generator, sample_generator
 from manyhot.errors import TrainingError, UsageError
 
 
@@ -30,6 +32,23 @@ def test_streams_of_samples_epochs_seeds_and_orders_differ() -> None:
     }
     draws |= {order_keys(1, seed=0, epoch=0)[0] >> 2, batch_key(seed=0, epoch=0, position=0) >> 1}
     assert len(draws) == len(keys) + 2
+
+
+def test_a_generator_that_starts_anew_draws_what_a_new_one_draws() -> None:
+    for seed, epoch, row, repeat in ((0, 0, 0, 0), (2**64 - 1, 3, 12_000_000, 0), (5, 2**40, 1, 7), (0, 0, 0, 0)):
+        anew = restart_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
+        new = sample_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
+        assert anew.random(5).tolist() == new.random(5).tolist()
+        # Half a number is left over, and a quarter of a block of them: neither may reach the next sample.
+        assert anew.integers(2**32, dtype=np.uint32) == new.integers(2**32, dtype=np.uint32)
+
+
+def test_threads_have_generators_of_their_own() -> None:
+    ours = restart_generator(seed=0, epoch=0, row=0)
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(restart_generator, seed=0, epoch=0, row=1).result()
+    assert theirs is not ours
+    assert ours.random() == sample_generator(seed=0, epoch=0, row=0).random()
 
 
 def test_keys_of_batches_fit_torch() -> None:

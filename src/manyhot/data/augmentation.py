@@ -1,5 +1,6 @@
 """From a decoded picture to the square that a model sees, as 8-bit pixels: the model normalises them on the device."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -141,8 +142,8 @@ class TrainingTransform:
         # Beyond 1 / share one side would be longer than the picture's, and the part smaller than its share.
         widest = min(MAX_STRETCH, 1 / share)
         ratio = widest ** (2 * stretch - 1)
-        part_height = max(1, round(height * np.sqrt(share / ratio)))
-        part_width = max(1, round(width * np.sqrt(share * ratio)))
+        part_height = max(1, round(height * math.sqrt(share / ratio)))
+        part_width = max(1, round(width * math.sqrt(share * ratio)))
         return CropPlan(
             top=round(top * (height - part_height)),
             left=round(left * (width - part_width)),

