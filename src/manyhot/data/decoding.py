@@ -80,6 +80,8 @@ class EncodedImage:
             image = upright(_decode(self.container, divisor), self.orientation)
         except ImageError as error:
             raise ImageError(f"{self.name}: {error}") from error
+        if divisor == 1:
+            return ScaledPixels(pixels=image)
         # A JPEG's last row and column may stand for fewer stored pixels than the others; turned, they come first.
         spare = [side - stored / divisor for side, stored in zip(image.shape, self.size, strict=False)]
         return ScaledPixels(
@@ -155,11 +157,12 @@ def decode_image(
 
 
 def _check_size(container: Container, max_pixels: int) -> None:
+    if 0 < container.width * container.height <= max_pixels:
+        return
     size = f"{container.width:,} × {container.height:,} pixels"
-    if container.width * container.height > max_pixels:
+    if container.width * container.height:
         raise ImageError(f"has {size}; the limit is {max_pixels:,} (max_pixels)")
-    if not container.width * container.height:
-        raise ImageError(f"has {size}; it is damaged")
+    raise ImageError(f"has {size}; it is damaged")
 
 
 def _decode(container: Container, divisor: int) -> UInt8[np.ndarray, "h w 3"]:

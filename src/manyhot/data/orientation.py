@@ -52,6 +52,8 @@ def upright(image: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.nda
     >>> upright(np.zeros((2, 5, 3), np.uint8), 6).shape
     (5, 2, 3)
     """
+    if orientation == 1:
+        return image
     if orientation >= 5:
         image = image.transpose(1, 0, 2)
     if orientation in MIRRORED:

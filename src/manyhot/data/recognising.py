@@ -12,13 +12,13 @@ READ = "JPEG, PNG, WebP, GIF, BMP and TIFF"
 """The formats that are read, for messages."""
 
 _READERS = (
-    (rb"\xff\xd8\xff", read_jpeg),
-    (re.escape(PNG_START), read_png),
-    (rb"RIFF....WEBP", read_webp),
-    (rb"GIF8[79]a", read_gif),
+    (re.compile(rb"\xff\xd8\xff"), read_jpeg),
+    (re.compile(re.escape(PNG_START)), read_png),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), read_webp),
+    (re.compile(rb"GIF8[79]a"), read_gif),
     # Two letters are little: the size of the header and the number of planes belong to it.
-    (rb"BM.{12}([\x28\x34\x38\x40\x6c\x7c]\0\0\0.{8}\x01\0|\x0c\0\0\0.{4}\x01\0)", read_bmp),
-    (b"|".join(re.escape(start) for start in TIFF_STARTS), read_tiff),
+    (re.compile(rb"BM.{12}([\x28\x34\x38\x40\x6c\x7c]\0\0\0.{8}\x01\0|\x0c\0\0\0.{4}\x01\0)", re.DOTALL), read_bmp),
+    (re.compile(b"|".join(re.escape(start) for start in TIFF_STARTS)), read_tiff),
 )
 _OTHERS = (
     (rb"II\+\0|MM\0\+", "BigTIFF"),
@@ -51,14 +51,13 @@ def read_container(data: bytes) -> Container:
     """
     if not data:
         raise ImageError("is empty; get it again from where it came from")
-    start = data[:512]
-    reader = next((reader for pattern, reader in _READERS if re.match(pattern, start, re.DOTALL)), None)
-    if reader is not None:
-        try:
-            return reader(data)
-        except (struct.error, IndexError):
-            raise ImageError("is cut off; get it again from where it came from") from None
+    for start, reader in _READERS:
+        if start.match(data):
+            try:
+                return reader(data)
+            except (struct.error, IndexError):
+                raise ImageError("is cut off; get it again from where it came from") from None
     for pattern, name in _OTHERS:
-        if re.match(pattern, start, re.DOTALL):
+        if re.match(pattern, data[:512], re.DOTALL):
             raise ImageError(f"is {name}; only {READ} are read: convert it")
     raise ImageError(f"is none of {READ}: it starts with {data[:8]!r}")

@@ -9,7 +9,7 @@ fixed. Whole numbers instead would be slower by half over columns: processors mu
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8, UInt32, UInt64
+from jaxtyping import Float32, Int32, UInt8, UInt32, UInt64
 
 from manyhot.compiling import compiled
 from manyhot.data.lanes import NUM_LANES, add, multiply, to_colours
@@ -22,8 +22,8 @@ WEIGHT_PARTS = 1 << 14
 @no_type_check
 def write_resized(
     image: UInt8[np.ndarray, "h w 3"],
-    box: Float[np.ndarray, "4"],
-    reach: Float[np.ndarray, "2"],
+    box: tuple[float, float, float, float],
+    reach: tuple[float, float],
     is_mirrored: bool,
     out: UInt8[np.ndarray, "3 height width"],
 ) -> None:
