@@ -107,5 +107,5 @@ def to_colours(context: TypingContext, lanes: Lanes) -> tuple[Signature, Writer]
 
 
 def _pick(builder: ir.IRBuilder, lanes: ir.Value, start: int) -> ir.Value:
-    places = ir.Constant(ir.VectorType(_INT, 4), [start, start + 1, start + 2, start + 2])
+    places = ir.Constant(ir.VectorType(_INT, 4), [start, start + 1, start + 2, start + 3])
     return builder.shuffle_vector(lanes, ir.Constant(_EIGHT, ir.Undefined), places)

@@ -103,12 +103,20 @@ class _Job:
         # The same memory; NumPy makes a view of one picture in a tenth of the time that torch takes.
         self._places: UInt8[np.ndarray, "n 3 h w"] | None = None
         self._failures: dict[int, Failure] = {}
+        self._num_taken = 0
         self._num_left = self.num_places = len(request.rows)
 
     @property
     def is_done(self) -> bool:
         """Whether every picture is there or has failed."""
         return self._num_left == 0
+
+    def take_place(self) -> int | None:
+        """Return a place that no thread has taken yet, None when there is none."""
+        with self._lock:
+            place = self._num_taken
+            self._num_taken += 1
+        return place if place < self.num_places else None
 
     def row_at(self, place: int) -> int:
         """Return which picture belongs at a place of the batch."""
@@ -156,7 +164,8 @@ class _Crew:
     def __init__(self, reader: SampleReader, *, num_threads: int, timeout_s: float) -> None:
         self._reader = reader
         self._timeout_s = timeout_s
-        self._tasks: SimpleQueue[tuple[_Job, int] | None] = SimpleQueue()
+        self._is_closing = False
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._progress = threading.Condition()
         # What each thread is at, and since when.
         self._current: list[tuple[int, float] | None] = [None] * num_threads
@@ -171,9 +180,9 @@ class _Crew:
         atexit.register(self.close)
 
     def start(self, job: _Job) -> None:
-        """Hand a batch to the threads."""
-        for place in range(job.num_places):
-            self._tasks.put((job, place))
+        """Hand a batch to the threads: all of them work on it."""
+        for _ in self._threads:
+            self._jobs.put(job)
 
     def wait_for(self, job: _Job) -> LoadedImages:
         """Return a batch once it is done.
@@ -205,14 +214,14 @@ class _Crew:
             )
 
     def _work(self, number: int) -> None:
-        while (task := self._tasks.get()) is not None:
-            job, place = task
-            self._current[number] = job.row_at(place), time.monotonic()
-            job.load(place, self._reader)
-            self._current[number] = None
+        while (job := self._jobs.get()) is not None:
+            while not self._is_closing and (place := job.take_place()) is not None:
+                self._current[number] = job.row_at(place), time.monotonic()
+                job.load(place, self._reader)
+                self._current[number] = None
             is_done = job.is_done
             # Nothing here may hold on to the memory of a batch that is on its way out.
-            del task, job
+            del job
             if is_done:
                 with self._progress:
                     self._progress.notify_all()
@@ -220,11 +229,13 @@ class _Crew:
     def close(self) -> None:
         """End the threads: those at work finish their picture first."""
         atexit.unregister(self.close)
+        self._is_closing = True
+        # A thread that hangs would keep the memory of what it has not come to.
         with suppress(Empty):
             while True:
-                self._tasks.get_nowait()
+                self._jobs.get_nowait()
         for _ in self._threads:
-            self._tasks.put(None)
+            self._jobs.put(None)
         end_s = time.monotonic() + CLOSE_S
         for thread in self._threads:
             # Garbage may be collected, and an iteration thereby ended, in one of the threads themselves.
