@@ -95,8 +95,9 @@ class EncodedImage:
         """Return by how much the sides are divided in decoding: other fractions are slower than decoding it all."""
         if at_least is None or self.container.format != "JPEG":
             return 1
-        shrink = min(stored // wanted for stored, wanted in zip(self.size, at_least, strict=True))
-        return next(divisor for divisor in (8, 4, 2, 1) if divisor <= max(shrink, 1))
+        height, width = self.size
+        shrink = min(height // at_least[0], width // at_least[1])
+        return 1 if shrink < 2 else 2 if shrink < 4 else 4 if shrink < 8 else 8
 
 
 def open_image(source: Path | bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> EncodedImage:
