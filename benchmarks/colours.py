@@ -5,6 +5,8 @@
 All four changes are on, 0.4, 0.4, 0.4 and 0.1, and the order is another one each time. `pillow` is torchvision's `ColorJitter` on
 Pillow's pictures, as forums have it; `torchvision` is the same on uint8 tensors; `opencv` is how manyhot did it before its loops
 were compiled: whole planes in float32, OpenCV for hues, tables for the rest. One thread, CPU time.
+
+Where there is a GPU, it changes the same pictures as one batch, in its own time, and levels that differ from ours are counted.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from manyhot.data.colour import BRIGHTNESS, CONTRAST, HUE, ColourJitter
+from manyhot.data.colour_batches import ColourChanges
 
 SIZE, LUMA = 224, (0.299, 0.587, 0.114)
 STRENGTHS = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
@@ -56,6 +59,25 @@ def milliseconds(change: Callable[[int], object], count: int) -> float:
     return 1e3 * (time.thread_time() - start) / count
 
 
+def on_gpu(planes: list[np.ndarray], runs: int) -> dict[str, object]:
+    """Return the GPU's milliseconds a picture in each run, and how many levels are other ones than on the CPU."""
+    images = torch.from_numpy(np.stack(planes))
+    changes = ColourChanges.drawn(JITTER, np.random.default_rng(0).random((len(planes), 8)))
+    there, changes_there = images.to("cuda"), changes.to("cuda")
+    # The first call compiles.
+    num_other = int((changes_there.change(there).cpu() != changes.change(images)).sum())
+    milliseconds = []
+    for _ in range(runs):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        for _ in range(20):
+            changes_there.change(there)
+        end.record()
+        end.synchronize()
+        milliseconds.append(start.elapsed_time(end) / 20 / len(planes))
+    return {"gpu": torch.cuda.get_device_name(), "milliseconds": milliseconds, "other_levels": num_other}
+
+
 def main() -> None:
     """Measure in turn, print, and write a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -85,6 +107,9 @@ def main() -> None:
         print(f"{name}: {statistics.median(values):.3f} ms a picture ({min(values):.3f} to {max(values):.3f})")
     with (RESULTS / "colours.jsonl").open("a") as file:
         result = {"benchmark": "colours", "cpu": cpu_model(), "size": SIZE, "milliseconds": found}
+        if torch.cuda.is_available():
+            result["on_gpu"] = on_gpu(planes, flags.runs)
+            print(f"on a GPU: {result['on_gpu']}")
         file.write(json.dumps(result) + "\n")
 
 

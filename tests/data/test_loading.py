@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
+from manyhot.data.augmentation import AugmentedTransform, EvaluationTransform, TrainingTransform
+from manyhot.data.colour import ColourJitter
 from manyhot.data.decoding import decode_image
 from manyhot.data.loading import Batch, ImageLoader
 from manyhot.data.mixing import Mixing
 from manyhot.data.mixture import Mixed
 from manyhot.data.order import Ranks
 from manyhot.data.quarantine import Quarantine
+from manyhot.data.rand_augment import RandAugment
 from manyhot.data.samples import Request, SampleReader
 from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
 from manyhot.data.threads import BATCHES_AHEAD
@@ -429,6 +431,52 @@ def test_a_batch_moves_with_its_labels(manifest: Manifest) -> None:
     assert moved.images.device.type == "meta"
     assert moved.targets.device.type == "meta"
     assert moved.rows.device.type == "cpu"
+    assert moved.colours is None
+
+
+COLOURS = ColourJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+BEFORE = (RandAugment(),)
+
+
+@pytest.mark.parametrize(("num_workers", "worker_kind"), [(0, "threads"), (2, "threads"), (2, "processes")])
+def test_colours_of_a_batch_change_as_if_they_came_last_in_the_transform(
+    manifest: Manifest, num_workers: int, worker_kind: str
+) -> None:
+    # Samples that come several times in an epoch draw anew each time.
+    options = {"order": Repeated(np.linspace(0.5, 2.5, NUM_SAMPLES), seed=3), "batch_size": 7}
+    whole = loader_of(manifest, transform=AugmentedTransform(TrainingTransform(SIZE), (*BEFORE, COLOURS)), **options)
+    transform = AugmentedTransform(TrainingTransform(SIZE), BEFORE)
+    workers = {"num_workers": num_workers, "worker_kind": worker_kind}
+    parted = loader_of(manifest, transform=transform, colours=COLOURS, **options, **workers)
+    plain = loader_of(manifest, transform=transform, **options)
+    for _ in range(2):
+        batches = list(parted)
+        assert_same(batches, plain)
+        finished = [batch.to("cpu").finished() for batch in batches]
+        assert_same(finished, whole)
+        assert all(batch.finished() is batch for batch in finished)
+        # What a batch was loaded into stays as it is.
+        assert not any(torch.equal(one.images, other.images) for one, other in zip(batches, finished, strict=True))
+
+
+def test_what_colours_draw_moves_with_a_batch(manifest: Manifest) -> None:
+    moved = next(iter(loader_of(manifest, colours=COLOURS))).to("meta")
+    assert moved.colours is not None
+    assert {moved.colours.kinds.device.type, moved.colours.amounts.device.type} == {"meta"}
+
+
+def test_a_rank_without_a_sample_has_colours_of_nothing(manifest: Manifest) -> None:
+    loader = loader_of(
+        manifest, range(1), shuffle=False, batch_size=3, ranks=Ranks(rank=0, world_size=3), colours=COLOURS
+    )
+    (batch,) = loader
+    assert batch.num_samples == 0
+    assert batch.finished().images.shape == (0, 3, SIZE, SIZE)
+
+
+def test_pictures_are_not_mixed_before_their_colours_change(manifest: Manifest) -> None:
+    with pytest.raises(UsageError, match="put ColourJitter into the transform"):
+        loader_of(manifest, colours=COLOURS, mixing=Mixing(mixup=0.2))
 
 
 @pytest.mark.parametrize("worker_kind", ["threads", "processes"])
@@ -443,9 +491,13 @@ def test_pictures_that_cannot_be_read_are_left_out_by_name_where_that_was_asked_
     data = Manifest.from_lists(tmp_path, names, LabelSets.from_names([["cat"], [], ["cat"], [], ["cat"], ["cat"]]))
     quarantine = Quarantine(6, bad_files="skip", max_share=0.5)
     options = {"batch_size": 3, "num_workers": 2, "worker_kind": worker_kind, "quarantine": quarantine}
-    loader = loader_of(data, range(6), shuffle=False, **options)
-    for _ in range(2):
+    whole = AugmentedTransform(TrainingTransform(SIZE), (COLOURS,))
+    expected = list(loader_of(data, [0, 1, 3, 4], shuffle=False, batch_size=2, transform=whole))
+    loader = loader_of(data, range(6), shuffle=False, colours=COLOURS, **options)
+    for epoch in range(2):
         batches = list(loader)
+        if not epoch:
+            assert_same([batch.finished() for batch in batches], expected)
         assert [batch.rows.tolist() for batch in batches] == [[0, 1], [3, 4]]
         assert [batch.targets.row_offsets.tolist() for batch in batches] == [[0, 1, 1], [0, 0, 1]]
         assert [batch.num_samples for batch in batches] == [2, 2]

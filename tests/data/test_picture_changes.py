@@ -68,17 +68,17 @@ def colours_changed_in_float64(planes: np.ndarray, kind: int, amount: float) -> 
 def test_jitter_does_its_changes_in_the_order_drawn(order: tuple[int, ...]) -> None:
     jitter = ColourJitter(brightness=0.4, contrast=0.3, saturation=0.5, hue=0.2)
 
-    class Drawn:
-        """A generator that gives the strengths 0.2, 0.9, 0.7, 0.6 of what is possible, and the order."""
+    class Drawn(np.random.Generator):
+        """Gives the strengths 0.2, 0.9, 0.7, 0.6 of what is possible, and the order."""
 
-        def random(self, shape: object) -> np.ndarray:
-            return np.array([[0.2, 0.9, 0.7, 0.6, *np.argsort(order)]]).reshape(shape)
+        def random(self, *size: object, **options: object) -> np.ndarray:
+            return np.array([[0.2, 0.9, 0.7, 0.6, *np.argsort(order)]])
 
     amounts = (1 - 0.4 * 0.6, 1 + 0.3 * 0.8, 1 + 0.5 * 0.4, 0.2 * 0.2)
     expected, found = picture(), picture()
     for kind in order:
         expected = colours_changed_in_float64(expected, kind, amounts[kind])
-    jitter.change(found, Drawn())
+    jitter.change(found, Drawn(np.random.PCG64()))
     # What float32 and float64 round to either side differs by a level.
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
     assert (found == expected).mean() > 0.999

@@ -12,7 +12,8 @@ import torch
 from lightning.pytorch import Callback
 from PIL import Image
 
-from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
+from manyhot.data.augmentation import AugmentedTransform, CropTransform, EvaluationTransform, TrainingTransform
+from manyhot.data.colour import ColourJitter
 from manyhot.data.loading import ImageLoader
 from manyhot.data.sampling import Shuffled
 from manyhot.errors import StoppedError
@@ -58,7 +59,18 @@ class Stop(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train(manifest: Manifest, folder: Path, *, stop: bool = False) -> Classifier:
+COLOURS = ColourJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+CROP = TrainingTransform(SIZE)
+
+
+def train(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    stop: bool = False,
+    transform: CropTransform = CROP,
+    colours: ColourJitter | None = COLOURS,
+) -> Classifier:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     preprocessing = Preprocessing(image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -66,7 +78,7 @@ def train(manifest: Manifest, folder: Path, *, stop: bool = False) -> Classifier
     options = {"batch_size": 4, "seed": 3, "num_workers": 0}
     rows, order = np.arange(NUM_TRAIN + NUM_VAL), Shuffled(NUM_TRAIN, seed=3)
     data = MultiLabelData(
-        ImageLoader(manifest, rows[:NUM_TRAIN], TrainingTransform(SIZE), order=order, **options),
+        ImageLoader(manifest, rows[:NUM_TRAIN], transform, order=order, colours=colours, **options),
         ImageLoader(manifest, rows[NUM_TRAIN:], EvaluationTransform(SIZE), **options),
     )
     module = MultiLabelModule(
@@ -86,3 +98,14 @@ def test_a_stopped_training_on_pictures_ends_as_one_that_was_never_stopped(manif
         train(manifest, tmp_path / "parts", stop=True)
     parts = train(manifest, tmp_path / "parts").state_dict()
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+
+
+def test_training_is_the_same_whether_colours_change_while_pictures_load_or_in_the_step(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    while_loading = AugmentedTransform(CROP, (COLOURS,))
+    one = train(manifest, tmp_path / "one", transform=while_loading, colours=None).state_dict()
+    other = train(manifest, tmp_path / "other").state_dict()
+    without = train(manifest, tmp_path / "without", colours=None).state_dict()
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+    assert not all(torch.equal(value, without[key]) for key, value in one.items())

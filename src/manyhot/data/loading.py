@@ -18,6 +18,8 @@ from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
 from manyhot.data.caching import PictureCache
+from manyhot.data.colour import NUM_DRAWS, ColourJitter
+from manyhot.data.colour_batches import ColourChanges
 from manyhot.data.mixing import Mixing
 from manyhot.data.order import Ranks, batch_key, batch_offsets
 from manyhot.data.processes import ProcessLoading
@@ -67,6 +69,7 @@ class Batch:
         images: Pictures as they were decoded and resized: the model normalises them on its device.
         targets: Labels of each picture.
         rows: Row of each picture in the manifest; stays on the CPU.
+        colours: What is still to be done to the colours: see `finished`.
 
     >>> batch = Batch(
     ...     images=torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
@@ -80,6 +83,7 @@ class Batch:
     images: UInt8[Tensor, "n 3 h w"]
     targets: SparseTargets
     rows: Int64[Tensor, " n"]
+    colours: ColourChanges | None = None
 
     @property
     def num_samples(self) -> int:
@@ -92,11 +96,19 @@ class Batch:
             self,
             images=self.images.to(device, non_blocking=non_blocking),
             targets=self.targets.to(device, non_blocking=non_blocking),
+            colours=None if self.colours is None else self.colours.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "Batch":
         """Return the same batch in pinned memory, for copies that do not wait."""
-        return replace(self, images=self.images.pin_memory(), targets=self.targets.pin_memory())
+        colours = None if self.colours is None else self.colours.pin_memory()
+        return replace(self, images=self.images.pin_memory(), targets=self.targets.pin_memory(), colours=colours)
+
+    def finished(self) -> "Batch":
+        """Return the batch with nothing left to do: to be called where it is trained on. This batch stays as it is."""
+        if self.colours is None:
+            return self
+        return replace(self, images=self.colours.change(self.images), colours=None)
 
 
 class ImageLoader:
@@ -120,12 +132,15 @@ class ImageLoader:
         cache: Where decoded pictures are kept; with threads only, since processes share none.
         mixing: Mixes the pictures of each batch in pairs; under torch.distributed those of a rank, so that what is mixed
             depends on the number of ranks.
+        colours: Changes the colours of a whole batch when `Batch.finished` is called, which training does on its device.
+            The pictures become what they would be with these changes last in the transform.
         timeout_s: How long a picture may take before it is given up, by name.
         drop_last: Whether to leave out a last batch that is not full.
         ranks: Which part of each batch this process gets; its place in torch's process group unless given.
 
     Raises:
-        UsageError: If batch size, seed or number of workers make no sense.
+        UsageError: If batch size, seed or number of workers make no sense, or pictures would be mixed before their colours
+            change.
         LabelError: If a row is not in the manifest.
     """
 
@@ -143,6 +158,7 @@ class ImageLoader:
         quarantine: Quarantine | None = None,
         cache: PictureCache | None = None,
         mixing: Mixing | None = None,
+        colours: ColourJitter | None = None,
         timeout_s: float = TIMEOUT_S,
         drop_last: bool = False,
         ranks: Ranks | None = None,
@@ -158,14 +174,18 @@ class ImageLoader:
         batch_offsets(self._order.epoch_length, batch_size, drop_last=drop_last)
         if cache is not None and num_workers and worker_kind == "processes":
             raise UsageError("worker processes cannot share a cache of pictures; load with threads")
+        if mixing is not None and colours is not None:
+            raise UsageError("pictures are mixed when their colours have changed; put ColourJitter into the transform")
         self._labels, self._mixing, self._quarantine = manifest.labels, mixing, quarantine
+        self._colours = colours
         self._batch_size, self._drop_last = batch_size, drop_last
         self._seed, self._is_training = seed, order is not None
         self._ranks = ranks
         self._epoch, self._position = 0, 0
         # Whether the next iteration starts where the loader stands; else it is a new epoch.
         self._is_placed = True
-        self._reader = SampleReader(manifest.pictures, transform, seed=seed, cache=cache)
+        num_draws = 0 if colours is None else NUM_DRAWS
+        self._reader = SampleReader(manifest.pictures, transform, seed=seed, cache=cache, num_draws=num_draws)
         self._loading = make_loading(
             self._reader, num_workers=num_workers, worker_kind=worker_kind, timeout_s=timeout_s
         )
@@ -262,7 +282,8 @@ class ImageLoader:
         if self._mixing is not None:
             key = batch_key(seed=self._seed, epoch=self._epoch, position=share.start)
             targets = self._mixing.mix(images, targets, key=key)
-        return Batch(images=images, targets=targets, rows=torch.from_numpy(rows))
+        colours = None if self._colours is None else ColourChanges.drawn(self._colours, loaded.draws[:size])
+        return Batch(images=images, targets=targets, rows=torch.from_numpy(rows), colours=colours)
 
     def _leave_out(self, failure: Failure) -> None:
         error = failure.named(self._reader.name_of(failure.row))

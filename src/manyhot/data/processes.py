@@ -11,7 +11,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
@@ -148,9 +148,7 @@ class _Crew:
             self._end()
             raise
         loaded = self._done.pop(order)
-        if not torch.cuda.is_available():
-            return loaded
-        return LoadedImages(images=loaded.images.pin_memory(), rows=loaded.rows, failures=loaded.failures)
+        return replace(loaded, images=loaded.images.pin_memory()) if torch.cuda.is_available() else loaded
 
     def forget(self, orders: list[int]) -> None:
         """Drop batches that nobody will ask for, those that are still to come as well."""
@@ -272,17 +270,19 @@ def _receive(connection: Connection, requests: "SimpleQueue[tuple[int, Request] 
 
 def _load_batch(request: Request, number: int, reader: SampleReader, board: _Board) -> LoadedImages:
     places: Tensor | None = None
+    draws = reader.empty_draws(request)
     failures: dict[int, Failure] = {}
     for place, row in enumerate(request.rows.tolist()):
         board.begin(number, row)
-        loaded = reader.load(request, place, None if places is None else places[place].numpy())
+        out = None if places is None else places[place].numpy()
+        loaded = reader.load(request, place, out, draws=draws[place])
         if isinstance(loaded, Failure):
             failures[place] = loaded
         elif places is None:
             places = torch.empty((len(request.rows), *loaded.shape), dtype=torch.uint8)
             places[place] = torch.from_numpy(loaded)
     board.end(number)
-    return without_failed(request, places, failures)
+    return without_failed(request, places, draws, failures)
 
 
 def _leave_signals_to_parent() -> None:

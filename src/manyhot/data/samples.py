@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from manyhot.data.augmentation import ImageTransform
@@ -65,11 +65,13 @@ class LoadedImages:
     Args:
         images: Pictures; without height and width when none could be loaded.
         rows: The row of each picture.
+        draws: The random numbers of each picture for what is done to the whole batch; none where nothing is.
         failures: The others, in the order of the request.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
     rows: Int64[np.ndarray, " n"]
+    draws: Float64[np.ndarray, "n draws"]
     failures: tuple[Failure, ...] = ()
 
 
@@ -81,11 +83,19 @@ class SampleReader:
         transform: Makes all pictures the same size.
         seed: With epoch, row and repeat it decides every random number that the transform draws.
         cache: Where decoded pictures are kept, if they are.
+        num_draws: How many more numbers each picture draws after its transform, for what is done to a whole batch.
     """
 
     def __init__(
-        self, pictures: PictureStore, transform: ImageTransform, *, seed: int, cache: PictureCache | None = None
+        self,
+        pictures: PictureStore,
+        transform: ImageTransform,
+        *,
+        seed: int,
+        cache: PictureCache | None = None,
+        num_draws: int = 0,
     ) -> None:
+        self.num_draws = num_draws
         self._pictures = pictures
         self._transform = transform
         self._seed = seed
@@ -95,8 +105,17 @@ class SampleReader:
         """Return what messages call a picture."""
         return self._pictures.name_of(row)
 
+    def empty_draws(self, request: Request) -> Float64[np.ndarray, "n draws"]:
+        """Return memory for what the pictures of a batch draw after their transform."""
+        return np.zeros((len(request.rows), self.num_draws))
+
     def load(
-        self, request: Request, place: int, out: UInt8[np.ndarray, "3 height width"] | None = None
+        self,
+        request: Request,
+        place: int,
+        out: UInt8[np.ndarray, "3 height width"] | None = None,
+        *,
+        draws: Float64[np.ndarray, " draws"] | None = None,
     ) -> UInt8[np.ndarray, "3 height width"] | Failure:
         """Return the picture at a place of a batch, or what is wrong with it. Safe to call from several threads.
 
@@ -104,17 +123,21 @@ class SampleReader:
             request: The batch.
             place: Which of its pictures.
             out: Where the picture goes; new memory by default.
+            draws: Where the numbers go that it draws after its transform.
         """
         row = int(request.rows[place])
         generator = restart_generator(seed=self._seed, epoch=request.epoch, row=row, repeat=request.repeat_of(place))
         try:
-            return render_picture(self._open(row), self._transform, generator, out=out)
+            planes = render_picture(self._open(row), self._transform, generator, out=out)
         except ImageError as error:
             return Failure(row=row, error=ImageError(str(error).removeprefix(f"{BYTES_NAME}: ")))
         except UsageError as error:
             return Failure(row=row, error=error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a transform is anybody's code; who waits is told
             return Failure(row=row, error=_transform_error(error))
+        if draws is not None:
+            generator.random(out=draws)
+        return planes
 
     def _open(self, row: int) -> OpenedImage:
         read = partial(self._read, row)
@@ -132,22 +155,27 @@ def _transform_error(error: BaseException) -> TrainingError:
 
 
 def without_failed(
-    request: Request, images: UInt8[Tensor, "m 3 h w"] | None, failures: dict[int, Failure]
+    request: Request,
+    images: UInt8[Tensor, "m 3 h w"] | None,
+    draws: Float64[np.ndarray, "n draws"],
+    failures: dict[int, Failure],
 ) -> LoadedImages:
     """Return a batch from the memory that its pictures were loaded into.
 
     Args:
         request: The batch as it was asked for.
         images: A place for each of its pictures; None where none could be loaded.
+        draws: What each of its pictures has drawn after its transform.
         failures: By place, what was not loaded.
     """
     if images is None:
         images = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
     if not failures:
-        return LoadedImages(images=images, rows=request.rows)
+        return LoadedImages(images=images, rows=request.rows, draws=draws)
     kept = [place for place in range(len(request.rows)) if place not in failures]
     return LoadedImages(
         images=images[kept] if kept else images[:0],
         rows=request.rows[kept],
+        draws=draws[kept],
         failures=tuple(failures[place] for place in sorted(failures)),
     )

@@ -73,15 +73,15 @@ class ThreadLoading:
 
     def _load_here(self, requests: Iterable[Request]) -> Generator[LoadedImages]:
         for request in requests:
-            job = _Job(request, self._buffers)
+            job = _Job(request, self._reader, self._buffers)
             for place in range(job.num_places):
-                job.load(place, self._reader)
+                job.load(place)
             yield job.take_result()
 
     def _load_with(self, crew: "_Crew", requests: Iterable[Request]) -> Generator[LoadedImages]:
         waiting: deque[_Job] = deque()
         for request in requests:
-            job = _Job(request, self._buffers)
+            job = _Job(request, self._reader, self._buffers)
             crew.start(job)
             waiting.append(job)
             # While small batches are on their way, no thread may run out of pictures before the next is asked for.
@@ -95,8 +95,10 @@ class ThreadLoading:
 class _Job:
     """A batch on its way: where its pictures go, and how many are still to come."""
 
-    def __init__(self, request: Request, buffers: BatchBuffers) -> None:
+    def __init__(self, request: Request, reader: SampleReader, buffers: BatchBuffers) -> None:
         self._request = request
+        self._reader = reader
+        self._draws = reader.empty_draws(request)
         self._buffers = buffers
         self._lock = threading.Lock()
         self._images: UInt8[Tensor, "n 3 h w"] | None = None
@@ -122,11 +124,11 @@ class _Job:
         """Return which picture belongs at a place of the batch."""
         return int(self._request.rows[place])
 
-    def load(self, place: int, reader: SampleReader) -> None:
+    def load(self, place: int) -> None:
         """Load one picture into its place."""
         places = self._places
         out = None if places is None else places[place]
-        loaded = reader.load(self._request, place, out)
+        loaded = self._reader.load(self._request, place, out, draws=self._draws[place])
         if out is None and not isinstance(loaded, Failure):
             loaded = self._put(place, loaded)
         with self._lock:
@@ -155,7 +157,7 @@ class _Job:
     def take_result(self) -> LoadedImages:
         """Return the batch, once it is done, and let go of its memory."""
         images, self._images, self._places = self._images, None, None
-        return without_failed(self._request, images, self._failures)
+        return without_failed(self._request, images, self._draws, self._failures)
 
 
 class _Crew:
@@ -217,7 +219,7 @@ class _Crew:
         while (job := self._jobs.get()) is not None:
             while not self._is_closing and (place := job.take_place()) is not None:
                 self._current[number] = job.row_at(place), time.monotonic()
-                job.load(place, self._reader)
+                job.load(place)
                 self._current[number] = None
             is_done = job.is_done
             # Nothing here may hold on to the memory of a batch that is on its way out.

@@ -9,28 +9,19 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from manyhot.config import AugmentationConfig, ImagesConfig, LoadingConfig, MixtureConfig, Recipe
-from manyhot.data.augmentation import (
-    AugmentedTransform,
-    CropTransform,
-    EvaluationTransform,
-    ImageTransform,
-    PictureChange,
-    TrainingTransform,
-)
+from manyhot.config import LoadingConfig, MixtureConfig, Recipe
+from manyhot.data.augmentation import EvaluationTransform, ImageTransform
 from manyhot.data.balancing import sampling_repeats
 from manyhot.data.caching import SHARE_OF_MEMORY, PictureCache, decoded_bytes
-from manyhot.data.colour import ColourJitter
 from manyhot.data.disk_room import DiskRoom, reserve_bytes
-from manyhot.data.erasing import RandomErasing
 from manyhot.data.free_memory import available_bytes
 from manyhot.data.loading import ImageLoader
-from manyhot.data.mixing import Mixing
 from manyhot.data.quarantine import Quarantine
-from manyhot.data.rand_augment import RandAugment
 from manyhot.data.sampling import Order, Repeated, Shuffled, Windowed
 from manyhot.labels import LabelSets
+from manyhot.runs.augmenting import make_augmentation
 from manyhot.runs.mixing import log_data_sets, mixed_order
+from manyhot.runs.scoring import best_device
 from manyhot.sources import Manifest
 from manyhot.sources.picture_store import PictureStore
 from manyhot.training.launched import processes_here
@@ -51,19 +42,20 @@ def training_loader(
     recipe: Recipe, manifest: Manifest, rows: Int64[np.ndarray, " k"], quarantine: Quarantine, *, folder: Path
 ) -> ImageLoader:
     """Return the loader of augmented training batches; a cache on disk goes into the folder of the run."""
-    transform = training_transform(recipe.images, recipe.augmentation)
+    augmentation = make_augmentation(recipe.images, recipe.augmentation, best_device())
     return ImageLoader(
         manifest,
         rows,
-        transform,
+        augmentation.transform,
         batch_size=recipe.training.batch_size,
         seed=recipe.seed,
         order=training_order(recipe.loading, recipe.mixture, manifest.labels.take(rows), seed=recipe.seed),
         num_workers=recipe.training.workers or 0,
         worker_kind=recipe.loading.loader,
         quarantine=quarantine,
-        cache=picture_cache(recipe.loading, manifest.pictures, rows, transform, folder=folder),
-        mixing=make_mixing(recipe.augmentation),
+        cache=picture_cache(recipe.loading, manifest.pictures, rows, augmentation.transform, folder=folder),
+        mixing=augmentation.mixing,
+        colours=augmentation.colours,
         timeout_s=recipe.loading.timeout_s,
     )
 
@@ -71,28 +63,6 @@ def training_loader(
 def make_quarantine(config: LoadingConfig, *, num_samples: int) -> Quarantine:
     """Return what is done with training pictures that cannot be read."""
     return Quarantine(num_samples, bad_files=config.bad_files, max_share=config.max_skipped_share)
-
-
-def training_transform(images: ImagesConfig, config: AugmentationConfig) -> CropTransform:
-    """Return how each training picture is cropped and changed."""
-    crop = TrainingTransform(images.size, min_scale=images.min_scale, flip=images.flip)
-    changes: list[PictureChange] = []
-    if config.randaugment:
-        changes.append(RandAugment(num_changes=config.randaugment, magnitude=config.magnitude))
-    if max(config.brightness, config.contrast, config.saturation, config.hue) > 0:
-        colours = ColourJitter(
-            brightness=config.brightness, contrast=config.contrast, saturation=config.saturation, hue=config.hue
-        )
-        changes.append(colours)
-    # Last: what is erased stays so.
-    if config.erasing:
-        changes.append(RandomErasing(probability=config.erasing))
-    return AugmentedTransform(crop, tuple(changes)) if changes else crop
-
-
-def make_mixing(config: AugmentationConfig) -> Mixing | None:
-    """Return how pictures are mixed, if they are."""
-    return Mixing(mixup=config.mixup, cutmix=config.cutmix) if config.mixup or config.cutmix else None
 
 
 def training_order(config: LoadingConfig, mixture: MixtureConfig, labels: LabelSets, *, seed: int) -> Order:

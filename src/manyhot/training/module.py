@@ -45,6 +45,15 @@ class ImageBatch(Protocol):
         ...
 
 
+@runtime_checkable
+class UnfinishedBatch(ImageBatch, Protocol):
+    """A batch of which something is left to do on the device that it is trained on."""
+
+    def finished(self) -> ImageBatch:
+        """Return the batch with nothing left to do."""
+        ...
+
+
 class MultiLabelModule(LightningModule):
     """A model in training: steps, and the figures `train_loss` and `val_map_macro`.
 
@@ -99,13 +108,13 @@ class MultiLabelModule(LightningModule):
             self.loss.start_epoch(self.current_epoch)
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Float[Tensor, ""]:
-        """Return the loss of a batch.
+        """Return the loss of a batch, which is finished here, on its device, if that is left to do.
 
         Raises:
             TrainingError: In the first step, if the model ends in a sigmoid or its like: losses take logits.
         """
         del batch_idx
-        loss = self._loss_of(batch)
+        loss = self._loss_of(batch.finished() if isinstance(batch, UnfinishedBatch) else batch)
         self.log("train_loss", loss, batch_size=batch.rows.shape[0])
         return loss
 

@@ -1,0 +1,82 @@
+"""From settings to how training pictures are changed, and where their colours are."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from manyhot.config import AugmentationConfig, ImagesConfig
+from manyhot.data.augmentation import AugmentedTransform, CropTransform, PictureChange, TrainingTransform
+from manyhot.data.colour import ColourJitter
+from manyhot.data.colour_batches import changes_colours
+from manyhot.data.erasing import RandomErasing
+from manyhot.data.mixing import Mixing
+from manyhot.data.rand_augment import RandAugment
+
+log = logging.getLogger("manyhot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How training pictures are changed.
+
+    Args:
+        transform: What is done to each while it is loaded.
+        mixing: How those of a batch are mixed then, if they are.
+        colours: What is done to the colours of a batch on its device, if anything is.
+    """
+
+    transform: CropTransform
+    mixing: Mixing | None
+    colours: ColourJitter | None
+
+
+def make_augmentation(images: ImagesConfig, config: AugmentationConfig, device: torch.device) -> Augmentation:
+    """Return how training pictures are changed, and log where their colours are. What is drawn does not depend on it.
+
+    Args:
+        images: Size and crop.
+        config: What else is done.
+        device: What the model trains on.
+
+    >>> make_augmentation(ImagesConfig(), AugmentationConfig(hue=0.1), torch.device("cpu")).colours is None
+    True
+    """
+    crop = TrainingTransform(images.size, min_scale=images.min_scale, flip=images.flip)
+    mixing = Mixing(mixup=config.mixup, cutmix=config.cutmix) if config.mixup or config.cutmix else None
+    colours, changes = _make_colours(config), list[PictureChange]()
+    if config.randaugment:
+        changes.append(RandAugment(num_changes=config.randaugment, magnitude=config.magnitude))
+    is_left = colours is not None and changes_colours(device) and _obstacle(config) is None
+    if colours is not None and not is_left:
+        changes.append(colours)
+    # Last: what is erased stays so.
+    if config.erasing:
+        changes.append(RandomErasing(probability=config.erasing))
+    if colours is not None:
+        log.info("colours are changed %s", _describe(config, device, is_left=is_left))
+    transform = AugmentedTransform(crop, tuple(changes)) if changes else crop
+    return Augmentation(transform=transform, mixing=mixing, colours=colours if is_left else None)
+
+
+def _make_colours(config: AugmentationConfig) -> ColourJitter | None:
+    if not max(config.brightness, config.contrast, config.saturation, config.hue):
+        return None
+    return ColourJitter(
+        brightness=config.brightness, contrast=config.contrast, saturation=config.saturation, hue=config.hue
+    )
+
+
+def _obstacle(config: AugmentationConfig) -> str | None:
+    """Return what is done to pictures after their colours have changed, and is not done on a device."""
+    if config.mixup or config.cutmix:
+        return "mixing"
+    return "erasing" if config.erasing else None
+
+
+def _describe(config: AugmentationConfig, device: torch.device, *, is_left: bool) -> str:
+    if is_left:
+        return f"on {device}, a batch at a time"
+    if not changes_colours(device):
+        return "while pictures are loaded"
+    return f"while pictures are loaded, not on {device}: {_obstacle(config)} comes after it"
