@@ -135,7 +135,7 @@ class SampleReader:
             return Failure(row=row, error=error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a transform is anybody's code; who waits is told
             return Failure(row=row, error=_transform_error(error))
-        if draws is not None:
+        if draws is not None and len(draws):
             generator.random(out=draws)
         return planes
 
