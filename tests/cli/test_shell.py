@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from manyhot.__main__ import EXIT_INTERRUPTED, run
 from manyhot.cli.main import COMMANDS, main
 from manyhot.errors import SourceError, StoppedError
 
@@ -144,8 +145,26 @@ def test_a_file_that_cannot_be_written_is_named(
 
 def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     replace_train(monkeypatch, KeyboardInterrupt())
-    assert main(["train"]) == 1
+    monkeypatch.setattr(sys, "argv", ["manyhot", "train"])
+    assert run() == EXIT_INTERRUPTED
     assert capsys.readouterr().err == "manyhot: error: stopped before it was done\n"
+
+
+@pytest.mark.parametrize("module", ["manyhot.cli.main", "manyhot.errors", "manyhot.cli.train", "numpy"])
+def test_ctrl_c_while_a_module_is_loaded_is_one_line(module: str) -> None:
+    code = f"""if True:
+        import sys
+        class Stopping:
+            def find_spec(self, name, *_):
+                if name == {module!r}:
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Stopping())
+        sys.argv[1:] = ["train", "nowhere"]
+        from manyhot.__main__ import run
+        sys.exit(run())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "manyhot: error: stopped before it was done\n")
 
 
 def test_the_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from io import TextIOWrapper
 
 from manyhot.cli.logs import is_told_here
@@ -28,11 +27,13 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 
 _USAGE = "usage: manyhot COMMAND ...   (manyhot COMMAND --help shows what a command takes)"
-_CODES = "exit codes: 0 done, 1 findings or failure, 2 wrong usage, 3 stopped, to resume"
+_CODES = "exit codes: 0 done, 1 findings or failure, 2 usage, 3 to resume, 130 Ctrl-C"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; errors are one line on stderr.
+
+    Ctrl-C is left to `manyhot.__main__`, which is there before this is.
 
     With MANYHOT_TRACEBACK=1 in the environment, an error shows where it was raised.
 
@@ -57,8 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) left. Python would complain once more when it closes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        return _fail("stopped before it was done", EXIT_FAILED)
     except (ManyhotError, OSError) as error:
         if os.environ.get("MANYHOT_TRACEBACK") == "1":
             raise
@@ -76,6 +75,9 @@ def _run(arguments: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(_help())
     elif name in ("-V", "--version"):
+        # Loading it takes as long as all the rest of the shell.
+        from importlib.metadata import version
+
         print(f"manyhot {version('manyhot')}")
     elif name in COMMANDS:
         code: int = import_module(f"manyhot.cli.{name}").run(rest)
