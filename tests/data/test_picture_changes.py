@@ -123,6 +123,15 @@ def test_hues_that_turn_by_nothing_and_grey_pictures_keep_their_colours() -> Non
     np.testing.assert_array_equal(turned, grey)
 
 
+@pytest.mark.parametrize(("more", "expected"), [(200, 202), (-200, 201)])
+def test_the_mean_grey_of_a_large_picture_is_exact(more: int, expected: int) -> None:
+    # The sum of its levels is beyond what float32 counts one by one, and a few pixels decide what the mean is rounded to.
+    planes = np.full((3, 600, 500), 201, np.uint8)
+    planes.reshape(3, -1)[:, : 150_000 + more] = 202
+    colour.change_contrast(planes, 0.0)
+    assert (planes == expected).all()
+
+
 def test_pictures_whose_memory_lies_otherwise_change_alike() -> None:
     pixels = np.ascontiguousarray(picture().transpose(1, 2, 0))
     ColourJitter(contrast=0.5, hue=0.2).change(pixels.transpose(2, 0, 1), np.random.default_rng(0))

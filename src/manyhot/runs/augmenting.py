@@ -47,14 +47,14 @@ def make_augmentation(images: ImagesConfig, config: AugmentationConfig, device: 
     colours, changes = _make_colours(config), list[PictureChange]()
     if config.randaugment:
         changes.append(RandAugment(num_changes=config.randaugment, magnitude=config.magnitude))
-    is_left = colours is not None and changes_colours(device) and _obstacle(config) is None
-    if colours is not None and not is_left:
-        changes.append(colours)
+    later = _after_colours(config)
+    is_left = colours is not None and later is None and changes_colours(device)
+    if colours is not None:
+        log.info("colours are changed %s", _where(device, later))
+        changes += [] if is_left else [colours]
     # Last: what is erased stays so.
     if config.erasing:
         changes.append(RandomErasing(probability=config.erasing))
-    if colours is not None:
-        log.info("colours are changed %s", _describe(config, device, is_left=is_left))
     transform = AugmentedTransform(crop, tuple(changes)) if changes else crop
     return Augmentation(transform=transform, mixing=mixing, colours=colours if is_left else None)
 
@@ -67,16 +67,16 @@ def _make_colours(config: AugmentationConfig) -> ColourJitter | None:
     )
 
 
-def _obstacle(config: AugmentationConfig) -> str | None:
-    """Return what is done to pictures after their colours have changed, and is not done on a device."""
+def _after_colours(config: AugmentationConfig) -> str | None:
+    """Return what is done to pictures once their colours have changed, and is done on the host."""
     if config.mixup or config.cutmix:
         return "mixing"
     return "erasing" if config.erasing else None
 
 
-def _describe(config: AugmentationConfig, device: torch.device, *, is_left: bool) -> str:
-    if is_left:
-        return f"on {device}, a batch at a time"
+def _where(device: torch.device, later: str | None) -> str:
     if not changes_colours(device):
         return "while pictures are loaded"
-    return f"while pictures are loaded, not on {device}: {_obstacle(config)} comes after it"
+    if later is not None:
+        return f"while pictures are loaded, not on {device}: {later} comes after them"
+    return f"on {device}, a batch at a time"
