@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -386,6 +387,17 @@ def test_scans_behind_the_only_one_that_a_sequential_jpeg_can_have_are_refused_b
     scan = data.rindex(b"\xff\xda")
     with pytest.raises(ImageError, match="more than one scan"):
         decode_image(data[:-2] + data[scan:-2] * 200 + data[-2:])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Pillow has libtiff linked in there, out of reach")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_a_damaged_tiff_is_refused_and_nothing_written_past_us(compression: str, capfd) -> None:
+    data = bytearray(saved(picture(), "TIFF", compression=compression))
+    for place in range(100, len(data) // 2, 7):
+        data[place] ^= 0x5A
+    with pytest.raises(ImageError, match="is a damaged TIFF"):
+        decode_image(bytes(data))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path: Path) -> None:

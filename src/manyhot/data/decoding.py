@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from manyhot.data.containers import Container, strip_jpeg
+from manyhot.data.libtiff import silence_libtiff
 from manyhot.data.orientation import MIRRORED, UPSIDE_DOWN, read_orientation, upright
 from manyhot.data.recognising import read_container
 from manyhot.data.resizing import ScaledPixels
@@ -241,6 +242,7 @@ def _open_with_pillow(container: Container) -> ImageFile:
         case "BMP":
             return BmpImageFile(io.BytesIO(container.pixels))
         case "TIFF":
+            silence_libtiff()
             return TiffImageFile(io.BytesIO(container.pixels))
 
 
