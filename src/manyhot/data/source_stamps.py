@@ -103,7 +103,8 @@ class SourceStamps:
             return next((start + place for place in places if self._is_changed(place, pictures, start + place)), None)
 
         count = len(self.sizes)
-        with ThreadPoolExecutor(_THREADS) as threads:
+        # Pictures inside of others are read one after the other: each thread would hold groups of them.
+        with ThreadPoolExecutor(_THREADS if isinstance(pictures, PictureFiles) else 1) as threads:
             blocks = [range(first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK)]
             return next((row for row in threads.map(changed_in, blocks) if row is not None), None)
 

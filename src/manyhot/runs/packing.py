@@ -180,7 +180,9 @@ def _kept_records(manifest: Manifest, work: PackWork) -> list[ShardRecord]:
     if not work.record_path(0).exists():
         return []
     if not work.is_done:
-        log.info("%s: comparing the checksums of the shards that are there", work.out)
+        log.info(
+            "%s: comparing the shards that are there with their checksums, and their pictures with the data", work.out
+        )
     records = work.records(is_checked=not work.is_done)
     for index, record in enumerate(records):
         row = record.sources.first_changed(manifest.pictures, record.first)
