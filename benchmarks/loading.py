@@ -9,7 +9,8 @@ The last line needs an environment that has the other loaders too (see `other_lo
 The photos are brought to 500 x 375 pixels at most, saved as JPEG of quality 90, and repeated up to the number of files.
 The baseline is what forums recommend: torchvision's `ImageFolder`, Pillow, and `DataLoader` with two workers. Each way
 runs in a process of its own, and the ways take turns. CPU-seconds are those of the whole process tree; the first epoch is
-not measured, it warms up imports, compiled code and the page cache. `packed` are the same photos with a short side of 256.
+not measured, it warms up imports, compiled code and the page cache. `packed` are the same photos with a short side of 256;
+`ours-pack` reads the same files from a pack that `manyhot pack` has made of them.
 """
 
 import argparse
@@ -25,15 +26,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from other_loaders import OTHERS
+
+if TYPE_CHECKING:
+    from manyhot.sources.manifest import Manifest
 
 RESULTS = Path(__file__).parent / "results"
 SIZE, BATCH, WORKERS = 224, 64, 2
 DEFAULT_WAYS = (
     "decode-only:none", "decode-and-resize:training", "baseline:training", "ours:training", "baseline:evaluation",
     "ours:evaluation",
-    "baseline:training:packed", "ours:training:packed", "baseline:evaluation:packed", "ours:evaluation:packed",
+    "decode-only:none:packed", "baseline:training:packed", "ours:training:packed", "ours-pack:training:packed",
 )  # fmt: skip
 
 
@@ -59,21 +64,36 @@ def baseline(pictures: Path, transform: str) -> Iterable[object]:
 
 def ours(pictures: Path, transform: str, *, num_workers: int = WORKERS, kind: str = "threads") -> Iterable[object]:
     """Return manyhot's loader."""
-    from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
-    from manyhot.data.loading import ImageLoader
-    from manyhot.data.sampling import Shuffled
     from manyhot.labels import LabelSets
     from manyhot.sources.manifest import Manifest
 
     names = sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.jpg"))
     manifest = Manifest.from_lists(pictures, names, LabelSets.from_names([["label"]] * len(names)))
+    return loader_of(manifest, transform, num_workers=num_workers, kind=kind)
+
+
+def ours_pack(pictures: Path, transform: str) -> Iterable[object]:
+    """Return manyhot's loader over the pack of the same pictures."""
+    from manyhot.sources import open_source
+
+    return loader_of(open_source(pack_of(pictures)), transform)
+
+
+def loader_of(
+    manifest: "Manifest", transform: str, *, num_workers: int = WORKERS, kind: str = "threads"
+) -> Iterable[object]:
+    """Return manyhot's loader over all samples, shuffled."""
+    from manyhot.data.augmentation import EvaluationTransform, TrainingTransform
+    from manyhot.data.loading import ImageLoader
+    from manyhot.data.sampling import Shuffled
+
     return ImageLoader(
         manifest,
-        range(len(names)),
+        range(manifest.num_samples),
         EvaluationTransform(SIZE) if transform == "evaluation" else TrainingTransform(SIZE),
         batch_size=BATCH,
         seed=0,
-        order=Shuffled(len(names), seed=0),
+        order=Shuffled(manifest.num_samples, seed=0),
         num_workers=num_workers,
         worker_kind=kind,
     )
@@ -132,6 +152,7 @@ def decode_and_resize(pictures: Path, transform: str) -> Iterable[object]:
 WAYS: dict[str, Callable[[Path, str], Iterable[object]]] = {
     "baseline": baseline,
     "ours": ours,
+    "ours-pack": ours_pack,
     "ours-1-thread": with_workers(1),
     "ours-4-threads": with_workers(4),
     "ours-2-processes": with_workers(2, "processes"),
@@ -203,11 +224,26 @@ def write_files(photos: Path, folder: Path, num_files: int, short_side: int | No
         (folder / "label" / f"{number:06}.jpg").write_bytes(contents[number % len(contents)])
 
 
+def write_pack(pictures: Path) -> None:
+    """Pack files as they are."""
+    from manyhot.runs.packing import pack
+    from manyhot.sources.pack_files import PackSettings
+
+    pack(pictures, pack_of(pictures), PackSettings())
+
+
+def pack_of(pictures: Path) -> Path:
+    """Return where the pack of a folder is."""
+    return pictures.with_name(f"{pictures.name}-pack")
+
+
 def measure_in_turn(flags: argparse.Namespace, parent: Path) -> dict[str, list[dict[str, float]]]:
     """Return the figures of every run of every way."""
     folders = {"": parent / "files", "packed": parent / "packed"}
     write_files(flags.photos, folders[""], flags.files, None)
     write_files(flags.photos, folders["packed"], flags.files, 256)
+    if "ours-pack" in flags.ways:
+        write_pack(folders["packed"])
     found: dict[str, list[dict[str, float]]] = {}
     for _ in range(flags.runs):
         for way in flags.ways.split(","):
