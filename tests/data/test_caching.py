@@ -53,6 +53,23 @@ def test_batches_are_the_same_with_and_without(
             assert torch.equal(one.images, other.images)
 
 
+class Inverting:
+    """A transform of somebody else, which changes what it is given."""
+
+    def __call__(self, image: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        np.subtract(255, image, out=image)
+        return image[:10, :15]
+
+
+def test_a_transform_that_changes_its_picture_finds_it_as_it_was_decoded(
+    manifest: Manifest, cache: PictureCache
+) -> None:
+    loader = ImageLoader(manifest, range(7), Inverting(), batch_size=7, seed=1, num_workers=0, cache=cache)
+    first, second, third = (next(iter(loader)).images.clone() for _ in range(3))
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+
+
 class CountedPictures:
     """Pictures that note which of them is read."""
 

@@ -94,6 +94,8 @@ class PictureCache:
             except OSError as error:
                 self._give_up(f"{self._room.folder}: {error.strerror}")
                 return image
+        # Whoever is handed it again must find what was decoded.
+        image.pixels.flags.writeable = False
         with self._lock:
             # Two threads may have decoded it at once: the first one's is kept.
             kept = self._pixels.get((row, image.divisor))

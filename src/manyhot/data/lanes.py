@@ -78,7 +78,7 @@ def add(context: TypingContext, lanes: Lanes, others: Lanes) -> tuple[Signature,
     def write(
         target: BaseContext,  # noqa: ARG001 - as above
         builder: ir.IRBuilder,
-        signature: Signature,  # noqa: ARG001
+        signature: Signature,  # noqa: ARG001 - as above
         values: tuple[ir.Value, ...],
     ) -> object:
         return builder.fadd(values[0], values[1])
@@ -94,7 +94,7 @@ def to_colours(context: TypingContext, lanes: Lanes) -> tuple[Signature, Writer]
     def write(
         target: BaseContext,  # noqa: ARG001 - as above
         builder: ir.IRBuilder,
-        signature: Signature,  # noqa: ARG001
+        signature: Signature,  # noqa: ARG001 - as above
         values: tuple[ir.Value, ...],
     ) -> object:
         colours = builder.fadd(_pick(builder, values[0], 0), _pick(builder, values[0], 3))

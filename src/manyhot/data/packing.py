@@ -7,6 +7,7 @@ import simplejpeg
 from jaxtyping import UInt8
 
 from manyhot.data.decoding import BYTES_NAME, EncodedImage, open_image
+from manyhot.data.resizing import write_part
 from manyhot.errors import ImageError
 from manyhot.sources.pack_files import PackSettings
 
@@ -64,14 +65,8 @@ def _packed_size(height: int, width: int, short_side: int | None) -> tuple[int, 
 
 
 def _resized(encoded: EncodedImage, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
-    # numba is loaded only once there is something to resize.
-    from manyhot.data.resize_kernels import write_resized
-
     # Three times as large as needed, as for `CropPlan.least_size`.
     source = encoded.decode(at_least=(3 * size[0], 3 * size[1]))
-    box = np.array([0, 0, *encoded.size], dtype=np.float64) / source.divisor
-    reach = np.maximum(1.0, box[2:] / size)
-    box[:2] += source.top, source.left
     planes = np.empty((3, *size), dtype=np.uint8)
-    write_resized(np.require(source.pixels, requirements=["C", "W"]), box, reach, False, planes)
+    write_part(source, (0, 0, *encoded.size), planes, kind="antialiased")
     return np.ascontiguousarray(planes.transpose(1, 2, 0))

@@ -81,7 +81,10 @@ def render_picture(
         if _finishes(transform):
             transform.finish(planes, generator)
         return planes
-    planes = transform(encoded.decode().pixels, generator).transpose(2, 0, 1)
+    pixels = encoded.decode().pixels
+    # A kept picture is read-only; a transform may change what it is given.
+    own = pixels if pixels.flags.writeable else pixels.copy()
+    planes = transform(own, generator).transpose(2, 0, 1)
     if out is None:
         return np.ascontiguousarray(planes)
     if planes.shape != out.shape:

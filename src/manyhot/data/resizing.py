@@ -100,23 +100,47 @@ def write_crop(source: ScaledPixels, plan: CropPlan, out: UInt8[np.ndarray, "3 h
     >>> planes.tolist()
     [[[7]], [[7]], [[7]]]
     """
-    # numba is loaded only once there is something to resize.
-    from manyhot.data.resize_kernels import write_resized
-
     if out.shape != (3, plan.size, plan.size):
         raise UsageError(
             f"a square of {plan.size} does not fit planes of {out.shape}; give (3, {plan.size}, {plan.size})"
         )
+    part = plan.top, plan.left, plan.height, plan.width
+    write_part(source, part, out, kind=plan.filter, is_mirrored=plan.is_mirrored)
+
+
+def write_part(
+    source: ScaledPixels,
+    part: tuple[int, int, int, int],
+    out: UInt8[np.ndarray, "3 height width"],
+    *,
+    kind: Filter,
+    is_mirrored: bool = False,
+) -> None:
+    """Write a part of a picture, resized to the size of three planes, into them: what `write_crop` does for any size.
+
+    Args:
+        source: The picture.
+        part: Top, left, height and width of the part, in the upright picture at its stored size.
+        out: Where it goes.
+        kind: How it is resized.
+        is_mirrored: Whether left and right are swapped.
+
+    >>> planes = np.empty((3, 1, 2), np.uint8)
+    >>> write_part(ScaledPixels(pixels=np.full((2, 6, 3), 7, np.uint8)), (0, 0, 2, 6), planes, kind="linear")
+    >>> planes[0].tolist()
+    [[7, 7]]
+    """
+    # numba is loaded only once there is something to resize.
+    from manyhot.data.resize_kernels import write_resized
+
     # Plain numbers: arrays of two and four would take a tenth of the time that the loop takes.
-    height, width = plan.height / source.divisor, plan.width / source.divisor
-    box = plan.top / source.divisor + source.top, plan.left / source.divisor + source.left, height, width
-    widest = 1.0 if plan.filter == "antialiased" else 0.5
-    reach = max(1.0, height / plan.size * widest), max(1.0, width / plan.size * widest)
-    # The loop is compiled for such arrays alone.
-    pixels = source.pixels
-    if not (pixels.flags.c_contiguous and pixels.flags.writeable):
-        pixels = np.require(pixels, requirements=["C", "W"])
-    write_resized(pixels, box, reach, plan.is_mirrored, out)
+    top, left, height, width = (side / source.divisor for side in part)
+    widest = 1.0 if kind == "antialiased" else 0.5
+    reach = max(1.0, height / out.shape[1] * widest), max(1.0, width / out.shape[2] * widest)
+    # The loop is compiled for such arrays alone; kept pictures are read-only, and others can be read as if they were.
+    pixels = np.ascontiguousarray(source.pixels).view()
+    pixels.flags.writeable = False
+    write_resized(pixels, (top + source.top, left + source.left, height, width), reach, is_mirrored, out)
 
 
 def crop_image(source: ScaledPixels, plan: CropPlan) -> UInt8[np.ndarray, "size size 3"]:
