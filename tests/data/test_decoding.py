@@ -42,6 +42,17 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def scans_by_colour() -> list[bytes]:
+    """The head of a sequential JPEG, and a scan for each of its three colours: grey pictures with one set of tables."""
+    greys = [saved(plane, "JPEG") for plane in picture().split()]
+    frame, scan = greys[0].index(b"\xff\xc0"), greys[0].index(b"\xff\xda")
+    size = struct.pack(">BHHB", 8, HEIGHT, WIDTH, 3)
+    colours = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    head = greys[0][:frame] + b"\xff\xc0\0\x11" + size + colours + greys[0][frame + 13 : scan]
+    starts = [b"\xff\xda\0\x08\1" + bytes((number, 0, 0, 63, 0)) for number in (1, 2, 3)]
+    return [head, *(start + grey[grey.index(b"\xff\xda") + 10 : -2] for start, grey in zip(starts, greys, strict=True))]
+
+
 def rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
@@ -380,6 +391,28 @@ def test_endless_scans_hide_behind_nothing(between: bytes) -> None:
     scan = data.rindex(b"\xff\xda")
     with pytest.raises(ImageError, match="more than 100 scans"):
         decode_image(data[:-2] + (between + data[scan:-2]) * 200 + data[-2:])
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xd0", b"\xff\xd7", b"\xff\x01"], ids=["RST0", "RST7", "TEM"])
+def test_markers_that_nothing_belongs_to_hide_no_header(marker: bytes) -> None:
+    data = saved(picture(), "JPEG", progressive=True)
+    frame, scan = data.index(b"\xff\xc2"), data.rindex(b"\xff\xda")
+    endless = data[:-2] + data[scan:-2] * 200 + data[-2:]
+    # Taken for a segment, the marker would hide all up to its "length", 0xFFC2, where a picture of one scan stands.
+    bait = saved(picture(), "JPEG")
+    hidden = endless[:frame] + marker + endless[frame:]
+    filler = 0xFFC2 - (len(hidden) - frame - len(marker)) - 4
+    hidden += b"\xff\xfe" + struct.pack(">H", filler + 2) + bytes(filler) + bait[2:]
+    with pytest.raises(ImageError, match="more than 100 scans"):
+        decode_image(hidden)
+
+
+def test_a_sequential_jpeg_without_the_scan_of_a_colour_is_cut_off() -> None:
+    head, *scans = scans_by_colour()
+    assert decode_image(head + b"".join(scans) + b"\xff\xd9").shape == (HEIGHT, WIDTH, 3)
+    for count in (1, 2):
+        with pytest.raises(ImageError, match="a scan of its colours is missing"):
+            decode_image(head + b"".join(scans[:count]) + b"\xff\xd9")
 
 
 def test_scans_behind_the_only_one_that_a_sequential_jpeg_can_have_are_refused_by_the_decoder() -> None:

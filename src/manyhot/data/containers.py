@@ -19,8 +19,10 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL_SOF = (0xC0, 0xC1)
+# Restarts, and a byte without use: nothing belongs to them.
+_BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD8)))
 _FIRST_ARITHMETIC_SOF = 0xC9
-# In a scan 0xFF is data before 0, and restarts (and a byte without use) are markers that nothing belongs to.
+# In a scan 0xFF before 0 is data, and bare markers are part of it.
 _SEGMENT_START = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 _SCAN, _END = b"\xda", b"\xd9"
 _SCAN_START = re.compile(rb"\xff\xda")
@@ -76,6 +78,8 @@ def read_jpeg(data: bytes) -> Container:
     has_one_scan = frame in _SEQUENTIAL_SOF and data[start + 4] == num_planes
     if not has_one_scan and _has_too_many_scans(data, start):
         raise ImageError(f"has more than {MAX_SCANS} scans; it is refused, for decoding it would take hours")
+    if not has_one_scan and frame in _SEQUENTIAL_SOF and _num_scanned(data, start) < num_planes:
+        raise ImageError("is cut off: a scan of its colours is missing; get it again from where it came from")
     # Huffman codes take a bit at least for each block of 8 × 8 pixels: refused before a decoder takes memory for them.
     if frame < _FIRST_ARITHMETIC_SOF and size[0] * size[1] > 64 * 8 * len(data):
         raise ImageError(f"cannot hold {size[0]:,} × {size[1]:,} pixels in {len(data):,} bytes; it is damaged")
@@ -88,12 +92,21 @@ def _has_too_many_scans(data: bytes, position: int) -> bool:
     # follows the picture: phones put a video there.
     if sum(1 for _ in islice(_SCAN_START.finditer(data, position), MAX_SCANS + 1)) <= MAX_SCANS:
         return False
-    count = 0
-    while count <= MAX_SCANS and (found := _SEGMENT_START.search(data, position)) and found[1] != _END:
-        count += found[1] == _SCAN
+    return sum(1 for _ in islice(_scans(data, position), MAX_SCANS + 1)) > MAX_SCANS
+
+
+def _num_scanned(data: bytes, position: int) -> int:
+    """Return how many planes the scans at a position and behind it have, together."""
+    return sum(data[start + 2] for start in _scans(data, position))
+
+
+def _scans(data: bytes, position: int) -> Iterator[int]:
+    """Yield where the header of each scan starts, from a position to the end of the picture."""
+    while (found := _SEGMENT_START.search(data, position)) and found[1] != _END:
+        if found[1] == _SCAN:
+            yield found.end()
         (length,) = struct.unpack_from(">H", data, found.end())
         position = found.end() + length
-    return count > MAX_SCANS
 
 
 def strip_jpeg(data: bytes) -> bytes:
@@ -110,6 +123,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     marker, position = 0, 2
     while marker != 0xDA:
         marker, position = _next_marker(data, position)
+        if marker in _BARE_MARKERS:
+            continue
         (length,) = struct.unpack_from(">H", data, position)
         yield marker, position - 2, position + length
         position += length
@@ -117,10 +132,11 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
     """Return the marker at a position, and where its contents start."""
-    if data[position] != 0xFF:
-        raise ImageError("has bytes where a marker should stand; it is damaged")
+    start = position
     while data[position] == 0xFF:
         position += 1
+    if position == start or not data[position]:
+        raise ImageError("has bytes where a marker should stand; it is damaged")
     if data[position] == 0xD9:
         raise ImageError("ends before its first scan; it is damaged")
     return data[position], position + 1
