@@ -201,6 +201,11 @@ def pngs() -> list[Case]:
         Case(name="1-bit PNG", data=saved(Image.fromarray(bits), "PNG"), pixels=as_rgb(bits * 255)),
         Case(name="PNG of 1 pixel", data=saved(scene(1, 1), "PNG"), pixels=scene(1, 1)),
         Case(name="PNG of 1 row", data=saved(scene(1, 5000), "PNG"), pixels=scene(1, 5000)),
+        Case(
+            name="PNG of 12 million pixels in a row",
+            data=png(12_000_000, 1, 8, 0, bytes(12_000_001)),
+            reason="no side may have more than 65,535",
+        ),
         Case(name="animated PNG", data=saved(frames[0], "PNG", save_all=True, append_images=frames[1:]), pixels=scene()),
         Case(name="PNG turned as EXIF 6", data=saved(scene(), "PNG", exif=exif(6)), pixels=TURNS[6](scene())),
         Case(name="PNG called a JPEG", data=saved(scene(), "PNG"), pixels=scene()),

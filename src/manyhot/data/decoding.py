@@ -34,6 +34,9 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are refused unless asked for. What a pixel takes while it is decoded, in bytes: 3 in a JPEG, 6.5 in a
 progressive one, 7 at most in PNG, GIF, BMP and TIFF, 16 in WebP."""
 
+MAX_SIDE = 65_535
+"""Longer sides are refused, whatever the other: no JPEG has them, and resizing them would take more memory than decoding."""
+
 _BAND_PIXELS = 2**20
 """How much of a picture is converted at a time."""
 
@@ -159,12 +162,15 @@ def decode_image(
 
 
 def _check_size(container: Container, max_pixels: int) -> None:
-    if 0 < container.width * container.height <= max_pixels:
+    sides = container.width, container.height
+    if 0 < sides[0] * sides[1] <= max_pixels and max(sides) <= MAX_SIDE:
         return
-    size = f"{container.width:,} × {container.height:,} pixels"
-    if container.width * container.height:
-        raise ImageError(f"has {size}; the limit is {max_pixels:,} (max_pixels)")
-    raise ImageError(f"has {size}; it is damaged")
+    size = f"{sides[0]:,} × {sides[1]:,} pixels"
+    if not sides[0] * sides[1]:
+        raise ImageError(f"has {size}; it is damaged")
+    if max(sides) > MAX_SIDE:
+        raise ImageError(f"has {size}; no side may have more than {MAX_SIDE:,}")
+    raise ImageError(f"has {size}; the limit is {max_pixels:,} (max_pixels)")
 
 
 def _decode(container: Container, divisor: int) -> UInt8[np.ndarray, "h w 3"]:
