@@ -184,7 +184,9 @@ def test_a_transform_that_says_nothing_of_its_crop_keeps_whole_pictures(manifest
 def test_a_picture_that_became_another_while_in_use_is_refused(manifest: Manifest) -> None:
     cache, path = PictureCache(), manifest.path_of(6)
     cache.open(6, lambda: open_image(path)).decode(at_least=(20, 20))
-    Image.new("RGB", (40, 30)).save(path, "JPEG")
+    with Image.open(path) as before:
+        size = before.size
+    Image.new("RGB", size).save(path, "JPEG")
     with pytest.raises(ImageError, match="has changed while it was in use"):
         cache.open(6, lambda: open_image(path)).decode()
 
@@ -208,3 +210,10 @@ def test_a_full_disk_costs_speed_alone(manifest: Manifest, tmp_path: Path, caplo
             for one, other in zip(plain, cached, strict=True):
                 assert torch.equal(one.images, other.images)
     assert "decoded anew in every epoch" in caplog.text
+
+
+def test_a_full_cache_keeps_nothing_of_what_comes_then(manifest: Manifest) -> None:
+    cache = PictureCache(limit_bytes=0)
+    cache.open(5, lambda: open_image(manifest.path_of(5))).decode()
+    other = open_image(manifest.path_of(6))
+    assert cache.open(6, lambda: other) is other

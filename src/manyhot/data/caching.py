@@ -3,6 +3,7 @@
 import logging
 import math
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -50,7 +51,7 @@ class PictureCache:
     """
 
     def __init__(self, room: DiskRoom | None = None, *, limit_bytes: int | None = None) -> None:
-        self._headers: dict[int, EncodedImage] = {}
+        self._files: dict[int, _File] = {}
         self._pixels: dict[tuple[int, int], ScaledPixels] = {}
         self._room = room
         self._limit_bytes = math.inf if limit_bytes is None else limit_bytes
@@ -63,7 +64,7 @@ class PictureCache:
         """Bytes that the kept pixels take."""
         return self._size_bytes
 
-    def open(self, row: int, read: Callable[[], EncodedImage]) -> "KeptImage":
+    def open(self, row: int, read: Callable[[], EncodedImage]) -> "KeptImage | EncodedImage":
         """Return a picture.
 
         Args:
@@ -73,12 +74,14 @@ class PictureCache:
         Raises:
             ImageError: Of `read`.
         """
-        header = self._headers.get(row)
-        if header is not None:
-            return KeptImage(row=row, header=header, cache=self, read=read)
+        file = self._files.get(row)
+        if file is not None:
+            return KeptImage(row=row, file=file, cache=self, read=read)
         encoded = read()
-        self._headers[row] = _without_content(encoded)
-        return KeptImage(row=row, header=encoded, cache=self, read=lambda: encoded)
+        if self._is_full:
+            return encoded
+        file = self._files[row] = _File.of(encoded)
+        return KeptImage(row=row, file=file, cache=self, read=lambda: encoded)
 
     def get(self, row: int, divisor: int) -> ScaledPixels | None:
         """Return a picture decoded at a fraction, if that is kept."""
@@ -115,43 +118,53 @@ class PictureCache:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class _File:
+    """What is known of a picture's file without its bytes."""
+
+    header: EncodedImage
+    checksum: int
+
+    @staticmethod
+    def of(encoded: EncodedImage) -> "_File":
+        content = encoded.container.pixels
+        header = replace(encoded, container=replace(encoded.container, pixels=b"", exif=b""))
+        return _File(header=header, checksum=zlib.crc32(content))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class KeptImage:
     """A picture of a cache.
 
     Args:
         row: Its number.
-        header: What is known without its file.
+        file: What is known without its file.
         cache: Where its pixels are kept.
         read: Reads its file.
     """
 
     row: int
-    header: EncodedImage
+    file: _File
     cache: PictureCache
     read: Callable[[], EncodedImage]
 
     @property
     def size(self) -> tuple[int, int]:
         """Stored height and width of the picture, upright."""
-        return self.header.size
+        return self.file.header.size
 
     def decode(self, *, at_least: tuple[int, int] | None = None) -> ScaledPixels:
-        """Return what `EncodedImage.decode` returns.
+        """Return what `EncodedImage.decode` returns; the pixels are read-only where they are kept.
 
         Raises:
-            ImageError: As there, or if the file is of another size than when it was opened first.
+            ImageError: As there, or if the file is not the one that was opened first.
         """
-        kept = self.cache.get(self.row, self.header.divisor(at_least))
+        kept = self.cache.get(self.row, self.file.header.divisor(at_least))
         if kept is not None:
             return kept
         encoded = self.read()
-        if encoded.size != self.size:
+        if zlib.crc32(encoded.container.pixels) != self.file.checksum:
             raise ImageError("has changed while it was in use; train again")
         return self.cache.keep(self.row, encoded.decode(at_least=at_least))
-
-
-def _without_content(encoded: EncodedImage) -> EncodedImage:
-    return replace(encoded, container=replace(encoded.container, pixels=b"", exif=b""))
 
 
 def decoded_bytes(pictures: PictureStore, rows: Int64[np.ndarray, " k"], transform: ImageTransform) -> int:
