@@ -174,9 +174,21 @@ def test_the_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch) 
         main(["train"])
 
 
-def test_a_reader_that_leaves_early_makes_no_noise() -> None:
-    code = "import sys\nfrom manyhot.cli.main import main\nsys.exit(main(['--help']))"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize("end", ["return 0", "raise KeyboardInterrupt", "raise main.UsageError('no such flag')"])
+def test_a_reader_that_leaves_early_makes_no_noise(end: str) -> None:
+    code = f"""if True:
+        import sys
+        from manyhot.__main__ import run
+        from manyhot.cli import main
+        def show_and_end(arguments):
+            print("x" * 10)
+            {end}
+        main._run = show_and_end
+        sys.exit(run())
+    """
+    # What is written waits for more, so that the last flush is the first to meet the closed pipe.
+    options = {"env": {**os.environ, "PYTHONUNBUFFERED": ""}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **options) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

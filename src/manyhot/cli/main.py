@@ -33,7 +33,7 @@ _CODES = "exit codes: 0 done, 1 findings or failure, 2 usage, 3 to resume, 130 C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; errors are one line on stderr.
 
-    Ctrl-C is left to `manyhot.__main__`, which is there before this is.
+    Ctrl-C and a reader of the output that leaves are left to `manyhot.__main__`, which is there before this is.
 
     With MANYHOT_TRACEBACK=1 in the environment, an error shows where it was raised.
 
@@ -55,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # argparse, after it showed the help of a command.
         return stop.code if isinstance(stop.code, int) else EXIT_DONE
     except BrokenPipeError:
-        # The reader (head, less) left. Python would complain once more when it closes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        raise
     except (ManyhotError, OSError) as error:
         if os.environ.get("MANYHOT_TRACEBACK") == "1":
             raise
