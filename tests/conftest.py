@@ -8,8 +8,10 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 # A test that reaches for the network must fail here as it would fail offline.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +57,34 @@ def unchanged_torch_threads() -> Iterator[None]:
     yield
     if torch is not None and before is not None and torch.get_num_threads() != before:
         torch.set_num_threads(before)
+
+
+class FakeGpus:
+    """GPUs that are not there, and a kernel for them that does nothing.
+
+    `launches` says which GPU was the current one whenever the kernel was started; None is the first.
+    """
+
+    def __init__(self) -> None:
+        self.launches: list[Any] = []
+        self._current: Any = None
+
+    def __getitem__(self, grid: object) -> Callable[..., None]:
+        return lambda *tensors, **options: self.launches.append(self._current)
+
+    @contextmanager
+    def device_of(self, tensor: Any) -> Iterator[None]:
+        """Stand for `torch.cuda.device_of`."""
+        before, self._current = self._current, tensor.device
+        yield
+        self._current = before
+
+
+@pytest.fixture
+def fake_gpus(monkeypatch: pytest.MonkeyPatch) -> FakeGpus:
+    """GPUs that are not there and run Triton, also on systems for which torch brings none."""
+    gpus = FakeGpus()
+    monkeypatch.setattr("torch.cuda.device_of", gpus.device_of)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("manyhot.gpus.find_spec", lambda name: name)
+    return gpus

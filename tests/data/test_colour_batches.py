@@ -20,7 +20,7 @@ from torch._subclasses import FakeTensorMode
 
 from manyhot import data
 from manyhot.data.colour import ColourJitter
-from manyhot.data.colour_batches import ColourChanges, changes_colours
+from manyhot.data.colour_batches import ColourChanges
 
 ORDERS = np.array(list(permutations(range(4))))
 STRENGTHS = {"brightness": 0.4, "contrast": 0.5, "saturation": 0.6, "hue": 0.3}
@@ -72,24 +72,10 @@ def test_a_batch_changes_as_its_pictures_do(shape: tuple[int, int, int], off: st
     assert off == "all" or shape[0] == 0 or not torch.equal(changed, before)
 
 
-def test_colours_change_on_a_gpu_for_which_there_is_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manyhot.data.colour_batches.find_spec", lambda name: name)
-    assert [changes_colours(torch.device(kind)) for kind in ("cuda", "cpu", "mps")] == [True, False, False]
-    monkeypatch.setattr("manyhot.data.colour_batches.find_spec", lambda name: None)
-    assert not changes_colours(torch.device("cuda"))
-
-
-class Kernel:
-    """A kernel that does nothing: its arguments were there."""
-
-    def __getitem__(self, grid: object) -> Any:
-        return lambda *tensors, **options: None
-
-
 @pytest.fixture
-def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch, fake_gpus: Any) -> Iterator[None]:
     """Tensors without data, said to be on a GPU, raise an error where a number of theirs is asked for."""
-    kernels = SimpleNamespace(change_before_contrast=Kernel(), change_from_contrast=Kernel())
+    kernels = SimpleNamespace(change_before_contrast=fake_gpus, change_from_contrast=fake_gpus)
     # In both places that an import looks into.
     monkeypatch.setitem(sys.modules, "manyhot.data.colour_triton_kernels", kernels)
     monkeypatch.setattr(data, "colour_triton_kernels", kernels, raising=False)
@@ -97,12 +83,36 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("on_a_gpu", "without_shape_checks")
-def test_a_gpu_is_not_waited_for() -> None:
-    with torch.device("cuda"):
+def without_data(device: str) -> tuple[torch.Tensor, ColourChanges]:
+    with torch.device(device):
         changes = ColourChanges(kinds=torch.zeros(5, 4, dtype=torch.int64), amounts=torch.zeros(5, 4))
-        changed = changes.change(torch.zeros(5, 3, 17, 41, dtype=torch.uint8))
-    assert (changed.device.type, changed.dtype, tuple(changed.shape)) == ("cuda", torch.uint8, (5, 3, 17, 41))
+        return torch.zeros(5, 3, 17, 41, dtype=torch.uint8), changes
+
+
+@pytest.mark.usefixtures("on_a_gpu", "without_shape_checks")
+def test_a_gpu_is_not_waited_for_and_need_not_be_the_current_one(fake_gpus: Any) -> None:
+    images, changes = without_data("cuda:1")
+    changed = changes.change(images)
+    assert (changed.device, changed.dtype, changed.shape) == (torch.device("cuda:1"), torch.uint8, (5, 3, 17, 41))
+    assert fake_gpus.launches == [torch.device("cuda:1")] * 2
+
+
+@pytest.mark.usefixtures("on_a_gpu", "without_shape_checks")
+@pytest.mark.parametrize("device", ["mps:0", "cuda:1"])
+def test_the_host_changes_the_colours_of_a_device_without_triton(monkeypatch, fake_gpus, device: str) -> None:
+    monkeypatch.setattr("manyhot.gpus.find_spec", lambda name: None)
+    read: list[str] = []
+
+    def numbers_of(tensor: torch.Tensor) -> np.ndarray:
+        read.append(tensor.device.type)
+        return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+
+    # Tensors without data have no numbers to give.
+    monkeypatch.setattr(torch.Tensor, "numpy", numbers_of)
+    images, changes = without_data(device)
+    assert changes.change(images).device == torch.device(device)
+    assert read == ["cpu"] * 3
+    assert fake_gpus.launches == []
 
 
 @needs_triton

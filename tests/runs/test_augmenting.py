@@ -15,12 +15,7 @@ from manyhot.runs.augmenting import make_augmentation
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
-@pytest.fixture(autouse=True)
-def with_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also on systems for which torch brings none."""
-    monkeypatch.setattr("manyhot.data.colour_batches.find_spec", lambda name: name)
-
-
+@pytest.mark.usefixtures("fake_gpus")
 @pytest.mark.parametrize(
     ("settings", "device", "on_host", "message"),
     [

@@ -1,7 +1,6 @@
 """Changes of colour of a whole batch at once, where the batch is."""
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from manyhot.data.colour import ColourJitter, change_colours
+from manyhot.gpus import runs_triton
 
 BLOCK = 1024
 """Pixels that a program on a GPU changes."""
@@ -49,15 +49,19 @@ class ColourChanges:
         return replace(self, kinds=self.kinds.pin_memory(), amounts=self.amounts.pin_memory())
 
     def change(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-        """Return the pictures changed, on their device: a GPU with Triton, or the CPU. Nothing waits for a GPU."""
-        if images.device.type == "cpu":
-            return self._change_here(images.clone())
-        return self._change_on_gpu(images.contiguous())
+        """Return the pictures changed, on their device.
 
-    def _change_here(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-        for planes, kinds, amounts in zip(images.numpy(), self.kinds.numpy(), self.amounts.numpy(), strict=True):
+        Where that runs no kernels in Triton, the CPU changes copies, and the device is waited for; otherwise it is not.
+        """
+        if runs_triton(images.device):
+            return self._change_on_gpu(images.contiguous())
+        return self._change_on_host(images)
+
+    def _change_on_host(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+        changed, here = images.to("cpu", copy=True), self.to("cpu")
+        for planes, kinds, amounts in zip(changed.numpy(), here.kinds.numpy(), here.amounts.numpy(), strict=True):
             change_colours(planes, kinds, amounts)
-        return images
+        return changed.to(images.device)
 
     def _change_on_gpu(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
         from manyhot.data import colour_triton_kernels
@@ -70,15 +74,8 @@ class ColourChanges:
         grid = (-(-num_pixels // BLOCK), num_images)
         rest = (self.kinds, self.amounts, sums, num_pixels)
         options = {"NUM_STEPS": self.kinds.shape[1], "BLOCK": BLOCK, "enable_fp_fusion": False}
-        colour_triton_kernels.change_before_contrast[grid](images, changed, *rest, **options)
-        colour_triton_kernels.change_from_contrast[grid](changed, *rest, float(num_pixels), **options)
+        # Triton starts a kernel on the current GPU, wherever its tensors are.
+        with torch.cuda.device_of(images):
+            colour_triton_kernels.change_before_contrast[grid](images, changed, *rest, **options)
+            colour_triton_kernels.change_from_contrast[grid](changed, *rest, float(num_pixels), **options)
         return changed
-
-
-def changes_colours(device: torch.device) -> bool:
-    """Return whether `ColourChanges` is the cheaper way there: on a GPU for which there is Triton.
-
-    >>> changes_colours(torch.device("cpu"))
-    False
-    """
-    return device.type == "cuda" and find_spec("triton") is not None

@@ -8,10 +8,10 @@ import torch
 from manyhot.config import AugmentationConfig, ImagesConfig
 from manyhot.data.augmentation import AugmentedTransform, CropTransform, PictureChange, TrainingTransform
 from manyhot.data.colour import ColourJitter
-from manyhot.data.colour_batches import changes_colours
 from manyhot.data.erasing import RandomErasing
 from manyhot.data.mixing import Mixing
 from manyhot.data.rand_augment import RandAugment
+from manyhot.gpus import runs_triton
 
 log = logging.getLogger("manyhot")
 
@@ -47,10 +47,9 @@ def make_augmentation(images: ImagesConfig, config: AugmentationConfig, device: 
     colours, changes = _make_colours(config), list[PictureChange]()
     if config.randaugment:
         changes.append(RandAugment(num_changes=config.randaugment, magnitude=config.magnitude))
-    later = _after_colours(config)
-    is_left = colours is not None and later is None and changes_colours(device)
+    is_left, where = _place_of_colours(config, device)
     if colours is not None:
-        log.info("colours are changed %s", _where(device, later))
+        log.info("colours are changed %s", where)
         changes += [] if is_left else [colours]
     # Last: what is erased stays so.
     if config.erasing:
@@ -67,16 +66,12 @@ def _make_colours(config: AugmentationConfig) -> ColourJitter | None:
     )
 
 
-def _after_colours(config: AugmentationConfig) -> str | None:
-    """Return what is done to pictures once their colours have changed, and is done on the host."""
-    if config.mixup or config.cutmix:
-        return "mixing"
-    return "erasing" if config.erasing else None
-
-
-def _where(device: torch.device, later: str | None) -> str:
-    if not changes_colours(device):
-        return "while pictures are loaded"
+def _place_of_colours(config: AugmentationConfig, device: torch.device) -> tuple[bool, str]:
+    """Return whether colours are left to the device, and in words where they change."""
+    if not runs_triton(device):
+        return False, "while pictures are loaded"
+    # What is done on the host to pictures whose colours have changed.
+    later = "mixing" if config.mixup or config.cutmix else "erasing" if config.erasing else None
     if later is not None:
-        return f"while pictures are loaded, not on {device}: {later} comes after them"
-    return f"on {device}, a batch at a time"
+        return False, f"while pictures are loaded, not on {device}: {later} comes after them"
+    return True, f"on {device}, a batch at a time"
