@@ -17,20 +17,12 @@ from manyhot.losses.linear import SGD, FusedLinearHead, LinearOptions, RowwiseAd
 from manyhot.targets import SparseTargets
 
 
-class Kernel:
-    """A kernel that does nothing: its arguments were there."""
-
-    def __getitem__(self, grid: object) -> Any:
-        return lambda *tensors, **modes: None
-
-
 @pytest.fixture
-def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kernels = SimpleNamespace(take_out=Kernel(), negatives=Kernel(), put_back=Kernel())
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch, fake_gpus: Any) -> Iterator[None]:
+    kernels = SimpleNamespace(take_out=fake_gpus, negatives=fake_gpus, put_back=fake_gpus)
     # In both places that an import looks into.
     monkeypatch.setitem(sys.modules, "manyhot.losses.linear.triton_kernels", kernels)
     monkeypatch.setattr(linear, "triton_kernels", kernels, raising=False)
-    monkeypatch.setattr("manyhot.losses.linear.passes.find_spec", lambda name: name)
     with FakeTensorMode():
         yield
 
@@ -40,12 +32,14 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("update", [SGD(), SGD(momentum=0.9), RowwiseAdagrad()], ids=str)
 @pytest.mark.parametrize("make_loss", [BCEWithLogitsLoss, FocalLoss, AsymmetricLoss])
 @pytest.mark.parametrize("chunk_size", [None, 16])
-def test_a_step_reads_nothing_from_the_device(weights, update, make_loss, chunk_size):
-    with torch.device("cuda"):
+def test_a_step_reads_nothing_from_the_device(weights, update, make_loss, chunk_size, fake_gpus):
+    with torch.device("cuda:1"):
         options = LinearOptions(chunk_size=chunk_size)
         head = FusedLinearHead(13, 41, loss=make_loss(), lr=0.1, update=update, weights=weights, options=options)
         offsets, ids = torch.zeros(18, dtype=torch.int64), torch.zeros(30, dtype=torch.int32)
         targets = SparseTargets(row_offsets=offsets, label_ids=ids, num_labels=41)
         loss = head(torch.zeros(17, 13, requires_grad=True), targets)
-    assert loss.device.type == "cuda"
+    assert loss.device == torch.device("cuda:1")
     assert loss.shape == ()
+    # The current GPU may be another one. Three kernels a chunk.
+    assert fake_gpus.launches == [torch.device("cuda:1")] * 3 * (1 if chunk_size is None else 3)

@@ -63,6 +63,13 @@ class GpuPass:
 
     def run(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
         """Write the gradient of the scaled loss over the logits of a chunk, which are without the bias."""
+        # Triton starts a kernel on the current GPU, wherever its tensors are.
+        with torch.cuda.device_of(logits):
+            self._take_out(index, logits)
+            self._run_negatives(index, logits)
+            self._put_back(index, logits)
+
+    def _take_out(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
         from manyhot.losses.linear import triton_kernels
 
         triton_kernels.take_out[(len(self._of_positives),)](
@@ -74,8 +81,6 @@ class GpuPass:
             logits.stride(0),
             BLOCK=BLOCK,
         )
-        self._run_negatives(index, logits)
-        self._put_back(index, logits)
 
     def _run_negatives(self, index: int, logits: Float32[Tensor, "n c"]) -> None:
         from manyhot.losses.linear import triton_kernels

@@ -1,12 +1,12 @@
 """The pass over the cells of a batch, chunk after chunk: which way of it suits the device."""
 
-from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from manyhot.gpus import runs_triton
 from manyhot.losses.linear.chunks import BatchCells
 from manyhot.losses.linear.curves import CellRule
 from manyhot.losses.linear.pointwise import logits_to_gradient
@@ -59,8 +59,7 @@ def pass_over(cells: BatchCells, rule: CellRule, bias: Float[Tensor, " l"] | Non
     >>> one.total()
     tensor(1.3863, dtype=torch.float64)
     """
-    on_gpu = cells.targets.device.type == "cuda" and rule.scale.dtype == torch.float32
-    if on_gpu and find_spec("triton") is not None:
+    if rule.scale.dtype == torch.float32 and runs_triton(cells.targets.device):
         from manyhot.losses.linear.gpu_pointwise import GpuPass
 
         return GpuPass(cells, rule, bias)
