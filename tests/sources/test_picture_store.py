@@ -142,6 +142,13 @@ def test_a_shard_that_was_cut_meanwhile_is_an_image_error(tmp_path: Path) -> Non
         pictures.read(16)
 
 
+def test_a_file_has_a_size_and_a_time_and_what_is_no_file_has_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"abc")
+    os.utime(tmp_path / "a.jpg", ns=(1, 1_234_567_891))
+    files = PictureFiles(tmp_path, pa.array(["a.jpg", "b.jpg", "a\0.jpg"]))
+    assert [files.size_and_time_of(row) for row in range(3)] == [(3, 1_234_567_891), (-1, -1), (-1, -1)]
+
+
 def test_absolute_paths_are_taken_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"abc")
     files = PictureFiles.from_paths([tmp_path / "a.jpg", tmp_path])

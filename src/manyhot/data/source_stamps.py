@@ -120,10 +120,4 @@ class SourceStamps:
 
 
 def _size_and_time(pictures: PictureStore, row: int) -> tuple[int, int]:
-    if not isinstance(pictures, PictureFiles):
-        return _ABSENT, _ABSENT
-    try:
-        status = pictures.path_of(row).stat()
-    except (OSError, ValueError):
-        return _ABSENT, _ABSENT
-    return status.st_size, status.st_mtime_ns
+    return pictures.size_and_time_of(row) if isinstance(pictures, PictureFiles) else (_ABSENT, _ABSENT)

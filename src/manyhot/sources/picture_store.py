@@ -102,10 +102,15 @@ class PictureFiles:
 
     def size_of(self, row: int, /) -> int:
         """Return the size of one file in bytes, -1 where it cannot be had."""
+        return self.size_and_time_of(row)[0]
+
+    def size_and_time_of(self, row: int, /) -> tuple[int, int]:
+        """Return the size of one file in bytes and when it was last written, in nanoseconds; -1 where they cannot be had."""
         try:
-            return os.stat(self._text_of(row)).st_size  # noqa: PTH116 - a Path costs more than its size
+            status = os.stat(self._text_of(row))  # noqa: PTH116 - a Path costs more than its size
         except (OSError, ValueError):
-            return -1
+            return -1, -1
+        return status.st_size, status.st_mtime_ns
 
     def take(self, rows: Integer[np.ndarray, " k"], /) -> "PictureFiles":
         """Return some of the files, in the order given."""
