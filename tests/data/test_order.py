@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from manyhot.data.order import Ranks, batch_key, batch_offsets, order_keys, restart_generator, sample_generator
+from manyhot.data.order import Ranks, batch_key, batch_offsets, order_keys, sample_generator
 from manyhot.errors import TrainingError, UsageError
 
 
@@ -34,21 +34,27 @@ def test_streams_of_samples_epochs_seeds_and_orders_differ() -> None:
     assert len(draws) == len(keys) + 2
 
 
+def new_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
+    """Return a generator of its own for a sample, whose stream of numbers is the first of three."""
+    key, counter = np.array([seed, epoch], dtype=np.uint64), np.array([0, repeat, 0, row], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
 def test_a_generator_that_starts_anew_draws_what_a_new_one_draws() -> None:
     for seed, epoch, row, repeat in ((0, 0, 0, 0), (2**64 - 1, 3, 12_000_000, 0), (5, 2**40, 1, 7), (0, 0, 0, 0)):
-        anew = restart_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
-        new = sample_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
+        anew = sample_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
+        new = new_generator(seed=seed, epoch=epoch, row=row, repeat=repeat)
         assert anew.random(5).tolist() == new.random(5).tolist()
         # Half a number is left over, and a quarter of a block of them: neither may reach the next sample.
         assert anew.integers(2**32, dtype=np.uint32) == new.integers(2**32, dtype=np.uint32)
 
 
 def test_threads_have_generators_of_their_own() -> None:
-    ours = restart_generator(seed=0, epoch=0, row=0)
+    ours = sample_generator(seed=0, epoch=0, row=0)
     with ThreadPoolExecutor(1) as pool:
-        theirs = pool.submit(restart_generator, seed=0, epoch=0, row=1).result()
+        theirs = pool.submit(sample_generator, seed=0, epoch=0, row=1).result()
     assert theirs is not ours
-    assert ours.random() == sample_generator(seed=0, epoch=0, row=0).random()
+    assert ours.random() == new_generator(seed=0, epoch=0, row=0).random()
 
 
 def test_keys_of_batches_fit_torch() -> None:

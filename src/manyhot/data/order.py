@@ -1,6 +1,6 @@
 """How an epoch is cut into batches and shared among processes, and what random numbers each sample gets.
 
-Pure functions: nothing is remembered between calls, so that the whole state of a loader is (seed, epoch, samples
+No result depends on the calls before, so that the whole state of a loader is (seed, epoch, samples
 consumed), however many workers and processes take part. Which samples come when is said in `sampling`.
 """
 
@@ -20,6 +20,9 @@ _OF_THREAD = threading.local()
 def sample_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
     """Return the generator that augments one sample in one epoch: the same in every worker and after every resume.
 
+    It is this thread's only one, which starts anew in a sixth of the time that a new one takes: the next call moves it to
+    another sample, so nobody may keep it.
+
     Args:
         seed: The run's seed.
         epoch: The epoch.
@@ -29,26 +32,9 @@ def sample_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.
     >>> sample_generator(seed=0, epoch=3, row=12).integers(1000)
     np.int64(376)
     """
-    return np.random.Generator(_bits(seed, epoch, repeat, _SAMPLE_STREAM, row))
-
-
-def restart_generator(*, seed: int, epoch: int, row: int, repeat: int = 0) -> np.random.Generator:
-    """Return what `sample_generator` does, in a sixth of its time: this thread's only generator, which starts anew.
-
-    The one that the thread got before is the same object: no more may be drawn for the sample before.
-
-    Args:
-        seed: The run's seed.
-        epoch: The epoch.
-        row: The sample.
-        repeat: How often it has come before in the epoch.
-
-    >>> restart_generator(seed=0, epoch=3, row=12).integers(1000)
-    np.int64(376)
-    """
     generator: np.random.Generator | None = getattr(_OF_THREAD, "generator", None)
     if generator is None:
-        generator = _OF_THREAD.generator = sample_generator(seed=seed, epoch=epoch, row=row)
+        generator = _OF_THREAD.generator = np.random.Generator(_bits(seed, epoch, repeat, _SAMPLE_STREAM, row))
     generator.bit_generator.state = {
         "bit_generator": "Philox",
         "state": {"counter": (0, repeat, _SAMPLE_STREAM, row), "key": (seed, epoch)},

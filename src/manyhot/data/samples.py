@@ -12,7 +12,7 @@ from torch import Tensor
 from manyhot.data.augmentation import ImageTransform
 from manyhot.data.caching import PictureCache
 from manyhot.data.decoding import BYTES_NAME, EncodedImage, open_image
-from manyhot.data.order import restart_generator
+from manyhot.data.order import sample_generator
 from manyhot.data.pictures import OpenedImage, render_picture
 from manyhot.errors import ImageError, ManyhotError, TrainingError, UsageError
 from manyhot.sources.picture_store import PictureStore
@@ -126,7 +126,7 @@ class SampleReader:
             draws: Where the numbers go that it draws after its transform.
         """
         row = int(request.rows[place])
-        generator = restart_generator(seed=self._seed, epoch=request.epoch, row=row, repeat=request.repeat_of(place))
+        generator = sample_generator(seed=self._seed, epoch=request.epoch, row=row, repeat=request.repeat_of(place))
         try:
             planes = render_picture(self._open(row), self._transform, generator, out=out)
         except ImageError as error:
