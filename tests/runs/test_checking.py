@@ -10,7 +10,7 @@ from PIL import Image
 from manyhot.config import DataConfig, Recipe, SplitConfig
 from manyhot.errors import RunError
 from manyhot.recipes import save_recipe
-from manyhot.runs import checking
+from manyhot.runs import checking, splits
 from manyhot.runs.checking import check_data, check_run
 from manyhot.runs.converting import convert
 from manyhot.runs.splits import decide_splits, save_splits
@@ -114,12 +114,13 @@ def test_changed_labels_are_an_error_of_the_run(folder: Path, run: Path) -> None
     assert "its splits no longer fit" in changed.message
 
 
-def test_the_data_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = checking.read_source
+def test_the_data_and_the_splits_of_a_run_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, load = checking.read_source, splits.load_splits
     paths: list[Path] = []
     monkeypatch.setattr(checking, "read_source", lambda path, options: paths.append(path) or read(path, options))
+    monkeypatch.setattr(splits, "load_splits", lambda folder: paths.append(folder) or load(folder))
     check_run(run)
-    assert len(paths) == 1
+    assert len(paths) == 2
 
 
 def test_a_label_store_is_checked_with_its_pictures(folder: Path) -> None:

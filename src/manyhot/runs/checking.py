@@ -177,7 +177,6 @@ def check_run(folder: Path) -> CheckReport:
     """
     from manyhot.runs.diagnosing import diagnose_run
     from manyhot.runs.run import Run
-    from manyhot.runs.splits import load_splits
 
     run = Run(folder)
     findings = _check_bundle(run)
@@ -189,8 +188,7 @@ def check_run(folder: Path) -> CheckReport:
         return CheckReport(findings=(*findings, *gone, *diagnose_run(run, None, None)), facts=None)
     readings = [read_source(path, source_options(run.recipe.data)) for path in paths]
     manifest, unjoined = _joined(paths, readings, run.recipe.data)
-    changed = [] if manifest is None else _check_unchanged(run, paths, manifest)
-    splits = None if manifest is None or changed else load_splits(run.folder).splits
+    splits, changed = (None, []) if manifest is None else _check_splits(run, paths, manifest)
     labels = None if manifest is None or splits is None else manifest.labels
     diagnosis = diagnose_run(run, labels, splits)
     report = _check_readings(paths, readings, manifest, splits)
@@ -230,25 +228,25 @@ def _check_bundle(run: "Run") -> list[Finding]:
     return []
 
 
-def _check_unchanged(run: "Run", paths: Sequence[Path], manifest: Manifest) -> list[Finding]:
+def _check_splits(run: "Run", paths: Sequence[Path], manifest: Manifest) -> tuple["Splits | None", list[Finding]]:
+    """Return the splits of a run, None where they are not of the data as they are, and then what has changed."""
     from manyhot.runs.splits import changed_pictures, describe_changed, load_splits
 
     try:
         saved = load_splits(run.folder)
     except RunError as error:
-        return [Finding(name="damaged-splits", severity="error", message=str(error))]
+        return None, [Finding(name="damaged-splits", severity="error", message=str(error))]
     if manifest.fingerprint != saved.splits.fingerprint:
         message = f"{', '.join(map(str, paths))}: the data have changed since the run; its splits no longer fit, so train again"
-        return [Finding(name="changed-data", severity="error", message=message)]
+        return None, [Finding(name="changed-data", severity="error", message=message)]
     changed = changed_pictures(saved, manifest, np.arange(manifest.num_samples))
     if not changed:
-        return []
-    return [
-        Finding(
-            name="changed-data",
-            severity="error",
-            message=describe_changed(changed),
-            count=len(changed),
-            examples=tuple(map(repr, changed[:MAX_EXAMPLES])),
-        )
-    ]
+        return saved.splits, []
+    finding = Finding(
+        name="changed-data",
+        severity="error",
+        message=describe_changed(changed),
+        count=len(changed),
+        examples=tuple(map(repr, changed[:MAX_EXAMPLES])),
+    )
+    return None, [finding]
