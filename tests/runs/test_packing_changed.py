@@ -1,6 +1,7 @@
 """Pictures that change between a stop of `manyhot pack` and the next call: the pack holds what the data are in the end."""
 
 import errno
+import io
 import logging
 import os
 import tarfile
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from manyhot.data.pack_work import Part
 from manyhot.data.shards import ShardWriter
 from manyhot.errors import SourceError
+from manyhot.runs import packing
 from manyhot.runs.packing import BadPictures, pack
 from manyhot.sources.pack_files import PackSettings
 
@@ -105,6 +108,49 @@ def test_no_shard_of_before_the_change_counts_after_a_second_stop(data, tmp_path
     pack(data, out, SETTINGS)
     pack(data, tmp_path / "new", SETTINGS)
     assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_no_shard_behind_a_damaged_one_counts_after_a_second_stop(data, tmp_path, stop) -> None:
+    out = tmp_path / "pack"
+    stop(16, data, out)
+    second = sorted(out.glob("*.tar"))[1]
+    second.write_bytes(second.read_bytes()[:-1] + b"!")
+    with tarfile.open(second) as shard:
+        rows = [int(name.partition(".")[0]) for name in shard.getnames()[::2]]
+    # It ends later than before, behind the start of the third.
+    for row in rows:
+        Image.new("RGB", (4, 4)).save(data / f"{row}.jpg")
+    stop(6, data, out)
+    pack(data, out, SETTINGS)
+    pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_comparing_is_told_and_counted(data, tmp_path, stop, caplog, monkeypatch, is_done: bool) -> None:
+    out, part = tmp_path / "pack", Part(number=1, total=2)
+    if is_done:
+        pack(data, out, SETTINGS, part=part)
+    else:
+        stop(14, data, out)
+        part = Part()
+    counts: list[tuple[str, int, int]] = []
+
+    class Bar(tqdm):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options | {"disable": False, "file": io.StringIO()})
+
+        def close(self) -> None:
+            counts.append((self.desc, self.n, self.total))
+            super().close()
+
+    monkeypatch.setattr(packing, "tqdm", Bar)
+    with caplog.at_level(logging.INFO, "manyhot"):
+        pack(data, out, SETTINGS, part=part)
+    desc, count, total = counts[0]
+    assert desc == "comparing"
+    assert 0 < count == total <= COUNT
+    assert f"{out}: comparing the " in caplog.text
 
 
 def test_a_refused_picture_that_was_mended_after_a_stop_is_packed(data, tmp_path, stop) -> None:

@@ -64,7 +64,7 @@ def told_if_unwritable(out: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        whole = sum(len(work.records(is_checked=False)) for work in find_works(out))
+        whole = sum(len(work.records()) for work in find_works(out))
         shards = "1 shard is whole" if whole == 1 else f"{whole:,} shards are whole"
         reason = error.strerror or str(error)
         raise SourceError(f"{out}: cannot be written: {reason}; {shards}, and the same command goes on") from None
@@ -93,7 +93,7 @@ def packing_of(out: Path) -> Packing:
     works = find_works(out)
     if not works:
         raise UsageError(f"{out}: there is no pack, nor parts of one; check the path")
-    records = [record for work in works for record in work.records(is_checked=False)]
+    records = [record for work in works for record in work.records()]
     total = works[0].part.total
     done = {work.part.number for work in works if work.is_done}
     return Packing(
@@ -150,7 +150,7 @@ def _sweep(out: Path) -> None:
 
 
 def _merge(out: Path, works: list[PackWork]) -> None:
-    records = [record for work in works for record in work.records(is_checked=False)]
+    records = [record for work in works for record in work.records()]
     if not any(len(record.rows) for record in records):
         raise SourceError(f"{out}: none of the pictures could be decoded, so there is nothing to merge")
     for record in records:

@@ -177,25 +177,33 @@ def _pack_part(manifest: Manifest, work: PackWork, done: list[ShardRecord], bad:
 
 def _kept_records(manifest: Manifest, work: PackWork) -> list[ShardRecord]:
     """Return the records of the shards that are whole and of the data as they are, up to the first that is not."""
-    if not work.record_path(0).exists():
+    records, is_done = work.records(), work.is_done
+    if not records:
         return []
-    if not work.is_done:
-        log.info(
-            "%s: comparing the shards that are there with their checksums, and their pictures with the data", work.out
-        )
-    records = work.records(is_checked=not work.is_done)
-    for index, record in enumerate(records):
-        row = record.sources.first_changed(manifest.pictures, record.first)
-        if row is None:
-            continue
-        log.warning(
-            "warning: %s: has changed since it was packed; packing again from %s on",
-            manifest.pictures.name_of(row),
-            record.entry.name,
-        )
-        work.forget(records, index)
-        return records[:index]
+    compared = (
+        "the pictures of its shards"
+        if is_done
+        else "the shards that are there with their checksums, and their pictures"
+    )
+    log.info("%s: comparing %s with the data", work.out, compared)
+    total = sum(record.stop - record.first for record in records)
+    with tqdm(total=total, desc="comparing", unit=" images", disable=None, leave=False) as bar:
+        for index, record in enumerate(records):
+            if not (is_done or record.is_sound(work.out)) or _has_changed(manifest, record):
+                # Those behind it, too: they would not fit those that take its place.
+                work.forget(records, index)
+                return records[:index]
+            bar.update(record.stop - record.first)
     return records
+
+
+def _has_changed(manifest: Manifest, record: ShardRecord) -> bool:
+    row = record.sources.first_changed(manifest.pictures, record.first)
+    if row is None:
+        return False
+    name = manifest.pictures.name_of(row)
+    log.warning("warning: %s: has changed since it was packed; packing again from %s on", name, record.entry.name)
+    return True
 
 
 class _Shards:
