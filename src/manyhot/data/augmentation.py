@@ -16,7 +16,11 @@ MAX_STRETCH = 4 / 3
 
 @runtime_checkable
 class ImageTransform(Protocol):
-    """Makes every picture the same size. Whatever is random in it comes from the generator, and from nothing else."""
+    """Makes every picture the same size. Whatever is random in it comes from the generator, and from nothing else.
+
+    It must not keep the generator, which is used again for the next sample. It may change the picture in place: that is its
+    own copy.
+    """
 
     def __call__(
         self, image: UInt8[np.ndarray, "h w 3"], generator: np.random.Generator | None
