@@ -8,6 +8,8 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 # A test that reaches for the network must fail here as it would fail offline.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,13 +52,31 @@ def quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def unchanged_torch_threads() -> Iterator[None]:
     """Put torch's number of threads back where a test that loaded torch changed it."""
-    import sys
-
     torch = sys.modules.get("torch")
     before = None if torch is None else torch.get_num_threads()
     yield
     if torch is not None and before is not None and torch.get_num_threads() != before:
         torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run_triton(tmp_path: Path) -> Callable[..., str]:
+    """Run Python in a process of its own that sees no GPU, with Triton's interpreter or its compiler; return what it prints."""
+
+    def run(*arguments: str, is_interpreted: bool) -> str:
+        settings = {"TRITON_INTERPRET": str(int(is_interpreted)), "TRITON_CACHE_DIR": str(tmp_path)}
+        finished = subprocess.run(
+            [sys.executable, *arguments],
+            env=os.environ | settings | {"CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+        assert finished.returncode == 0, finished.stderr[-3000:]
+        return finished.stdout
+
+    return run
 
 
 class FakeGpus:

@@ -4,8 +4,6 @@ Those kernels are run by Triton's interpreter, which is chosen by the environmen
 of its own.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -118,17 +116,8 @@ def test_the_host_changes_the_colours_of_a_device_without_triton(monkeypatch, fa
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_kernels_of_gpus_change_a_batch_to_the_same_levels() -> None:
-    finished = subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert finished.stdout.count("equal") == len(SHAPES) * len(OFF)
+def test_kernels_of_gpus_change_a_batch_to_the_same_levels(run_triton) -> None:
+    assert run_triton(__file__, is_interpreted=True).count("equal") == len(SHAPES) * len(OFF)
 
 
 COMPILING = """
@@ -154,17 +143,8 @@ for name, num_steps, capability in product(("change_before_contrast", "change_fr
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_kernels_compile_for_a_gpu_that_is_not_there_and_round_each_operation(tmp_path) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-c", COMPILING],
-        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert finished.stdout.count("compiled") == 12
+def test_kernels_compile_for_a_gpu_that_is_not_there_and_round_each_operation(run_triton) -> None:
+    assert run_triton("-c", COMPILING, is_interpreted=False).count("compiled") == 12
 
 
 def compare(shape: tuple[int, int, int], off: str | None) -> None:

@@ -109,3 +109,9 @@ def start(script: str, folder: Path, ranks: int, what: str) -> None:
     for process in running:
         _, errors = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 0, errors[-3000:]
+
+
+def steps_of(script: str, folder: Path, ranks: int) -> list[dict[str, Any]]:
+    """Run the steps of a script on some ranks, and return what each has found."""
+    start(script, folder, ranks, "steps")
+    return [torch.load(folder / f"results-{ranks}-{rank}.pt") for rank in range(ranks)]

@@ -21,6 +21,7 @@ from head_ranks import (
     rows_of,
     rows_of_rank,
     start,
+    steps_of,
 )
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -166,9 +167,7 @@ def check_heads(given: dict[str, Any], folder: Path, mesh: Any) -> None:
 
 @pytest.fixture(scope="module", params=[2, 3])
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("sharded")
-    start(__file__, folder, request.param, "steps")
-    return [torch.load(folder / f"results-{request.param}-{rank}.pt") for rank in range(request.param)]
+    return steps_of(__file__, tmp_path_factory.mktemp("sharded"), request.param)
 
 
 @pytest.mark.distributed

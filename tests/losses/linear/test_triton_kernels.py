@@ -3,9 +3,6 @@
 The interpreter is chosen when a kernel is defined, by the environment: hence a process of its own for all of them.
 """
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from itertools import product
 
@@ -73,17 +70,8 @@ def compare(name: str, kind: str, weighted: bool) -> None:
 @pytest.mark.skipif(find_spec("triton") is None, reason="torch brings Triton on Linux only")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_kernels_of_gpus_give_what_the_curves_give() -> None:
-    finished = subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert finished.stdout.count("equal") == len(CURVES) * len(KINDS) * len(WEIGHTED)
+def test_kernels_of_gpus_give_what_the_curves_give(run_triton) -> None:
+    assert run_triton(__file__, is_interpreted=True).count("equal") == len(CURVES) * len(KINDS) * len(WEIGHTED)
 
 
 COMPILING = """
@@ -111,17 +99,8 @@ for name, on in product(("take_out", "negatives", "put_back"), (False, True)):
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="torch brings Triton on Linux only")
 @pytest.mark.timeout(300)
-def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-c", COMPILING],
-        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert finished.stdout.count("compiled") == 6
+def test_kernels_compile_for_a_gpu_that_is_not_there(run_triton) -> None:
+    assert run_triton("-c", COMPILING, is_interpreted=False).count("compiled") == 6
 
 
 if __name__ == "__main__":
