@@ -212,6 +212,17 @@ def test_a_full_disk_costs_speed_alone(manifest: Manifest, tmp_path: Path, caplo
     assert "decoded anew in every epoch" in caplog.text
 
 
+def test_a_picture_that_was_turned_while_in_use_is_refused(tmp_path: Path) -> None:
+    cache, path = PictureCache(), tmp_path / "a.png"
+    picture, exif = Image.new("RGB", (40, 30)), Image.Exif()
+    picture.save(path)
+    cache.open(0, lambda: open_image(path))
+    exif[0x0112] = 6
+    picture.save(path, exif=exif)
+    with pytest.raises(ImageError, match="has changed while it was in use"):
+        cache.open(0, lambda: open_image(path)).decode()
+
+
 def test_a_full_cache_keeps_nothing_of_what_comes_then(manifest: Manifest) -> None:
     cache = PictureCache(limit_bytes=0)
     cache.open(5, lambda: open_image(manifest.path_of(5))).decode()

@@ -80,3 +80,9 @@ def test_sizes_that_make_no_sense_are_refused() -> None:
     for size in (-1, 2**60 + 1):
         with pytest.raises(UsageError, match="makes no sense"):
             permutation_of(size)
+
+
+@pytest.mark.parametrize("place", [-1, 7, 8])
+def test_a_place_out_of_range_is_refused(place: int) -> None:
+    with pytest.raises(IndexError, match="out of range"):
+        permutation_of(7)(np.array([0, place]))

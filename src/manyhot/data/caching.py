@@ -51,7 +51,7 @@ class PictureCache:
     """
 
     def __init__(self, room: DiskRoom | None = None, *, limit_bytes: int | None = None) -> None:
-        self._files: dict[int, _File] = {}
+        self._files: dict[int, KeptFile] = {}
         self._pixels: dict[tuple[int, int], ScaledPixels] = {}
         self._room = room
         self._limit_bytes = math.inf if limit_bytes is None else limit_bytes
@@ -80,7 +80,7 @@ class PictureCache:
         encoded = read()
         if self._is_full:
             return encoded
-        file = self._files[row] = _File.of(encoded)
+        file = self._files[row] = KeptFile.of(encoded)
         return KeptImage(row=row, file=file, cache=self, read=lambda: encoded)
 
     def get(self, row: int, divisor: int) -> ScaledPixels | None:
@@ -118,17 +118,33 @@ class PictureCache:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _File:
-    """What is known of a picture's file without its bytes."""
+class KeptFile:
+    """What is known of a picture's file without its bytes.
+
+    Args:
+        header: What it says of itself.
+        checksum: The CRC-32 of what decides its pixels, and how they are turned.
+    """
 
     header: EncodedImage
     checksum: int
 
     @staticmethod
-    def of(encoded: EncodedImage) -> "_File":
-        content = encoded.container.pixels
+    def of(encoded: EncodedImage) -> "KeptFile":
+        """Return what is known of a picture that has been read."""
         header = replace(encoded, container=replace(encoded.container, pixels=b"", exif=b""))
-        return _File(header=header, checksum=zlib.crc32(content))
+        return KeptFile(header=header, checksum=checksum_of(encoded))
+
+
+def checksum_of(encoded: EncodedImage) -> int:
+    """Return the CRC-32 of what decides a picture's pixels, and how they are turned.
+
+    >>> import simplejpeg
+    >>> jpeg = simplejpeg.encode_jpeg(np.zeros((8, 6, 3), np.uint8))
+    >>> checksum_of(open_image(jpeg)) == checksum_of(open_image(jpeg))
+    True
+    """
+    return zlib.crc32(encoded.container.exif, zlib.crc32(encoded.container.pixels))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +159,7 @@ class KeptImage:
     """
 
     row: int
-    file: _File
+    file: KeptFile
     cache: PictureCache
     read: Callable[[], EncodedImage]
 
@@ -162,7 +178,7 @@ class KeptImage:
         if kept is not None:
             return kept
         encoded = self.read()
-        if zlib.crc32(encoded.container.pixels) != self.file.checksum:
+        if checksum_of(encoded) != self.file.checksum:
             raise ImageError("has changed while it was in use; train again")
         return self.cache.keep(self.row, encoded.decode(at_least=at_least))
 

@@ -78,7 +78,7 @@ def read_jpeg(data: bytes) -> Container:
     has_one_scan = frame in _SEQUENTIAL_SOF and data[start + 4] == num_planes
     if not has_one_scan and _has_too_many_scans(data, start):
         raise ImageError(f"has more than {MAX_SCANS} scans; it is refused, for decoding it would take hours")
-    if not has_one_scan and frame in _SEQUENTIAL_SOF and _num_scanned(data, start) < num_planes:
+    if not has_one_scan and frame in _SEQUENTIAL_SOF and len(_scanned(data, start)) < num_planes:
         raise ImageError("is cut off: a scan of its colours is missing; get it again from where it came from")
     # Huffman codes take a bit at least for each block of 8 × 8 pixels: refused before a decoder takes memory for them.
     if frame < _FIRST_ARITHMETIC_SOF and size[0] * size[1] > 64 * 8 * len(data):
@@ -95,9 +95,11 @@ def _has_too_many_scans(data: bytes, position: int) -> bool:
     return sum(1 for _ in islice(_scans(data, position), MAX_SCANS + 1)) > MAX_SCANS
 
 
-def _num_scanned(data: bytes, position: int) -> int:
-    """Return how many planes the scans at a position and behind it have, together."""
-    return sum(data[start + 2] for start in _scans(data, position))
+def _scanned(data: bytes, position: int) -> set[int]:
+    """Return the ids of the planes that the scans at a position and behind it hold."""
+    return {
+        number for start in _scans(data, position) for number in data[start + 3 : start + 3 + 2 * data[start + 2] : 2]
+    }
 
 
 def _scans(data: bytes, position: int) -> Iterator[int]:

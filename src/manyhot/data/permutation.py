@@ -43,7 +43,11 @@ class Permutation:
             raise UsageError(f"a permutation of {self.size} places makes no sense; give 0 to 2⁶⁰")
 
     def __call__(self, places: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        """Return where each place goes; places must be in `0 … size - 1`."""
+        """Return where each place goes.
+
+        Raises:
+            IndexError: If a place is not in `0 … size - 1`.
+        """
         # numba is loaded only once there is something to order.
         from manyhot.data.permutation_kernels import permute
 

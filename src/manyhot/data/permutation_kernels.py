@@ -23,9 +23,15 @@ def permute(
         keys: One random number a round.
         size: How many places there are.
         sides: Rows and columns of the table that they stand in, which may have more.
+
+    Raises:
+        IndexError: If a place is none of those.
     """
     found = np.empty(len(places), dtype=np.int64)
     for index in range(len(places)):
+        # What is not one of the places would be sent on for ever.
+        if not 0 <= places[index] < np.int64(size):
+            raise IndexError("a place is out of range")
         value = _send(np.uint64(places[index]), keys, sides)
         while value >= size:
             value = _send(value, keys, sides)
