@@ -96,8 +96,10 @@ class FakeGpus:
     def device_of(self, tensor: Any) -> Iterator[None]:
         """Stand for `torch.cuda.device_of`."""
         before, self._current = self._current, tensor.device
-        yield
-        self._current = before
+        try:
+            yield
+        finally:
+            self._current = before
 
 
 @pytest.fixture

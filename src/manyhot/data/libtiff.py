@@ -14,7 +14,8 @@ def silence_libtiff() -> bool:
     setting is that of the process, for the copy of libtiff that Pillow uses; made once, before our first TIFF is decoded.
     Where Pillow has libtiff linked in, as on Windows, it cannot be reached, and the lines stay.
 
-    >>> silence_libtiff() in (True, False)
+    >>> import sys
+    >>> silence_libtiff() or sys.platform == "win32"
     True
     """
     try:

@@ -71,7 +71,8 @@ def _place_of_colours(config: AugmentationConfig, device: torch.device) -> tuple
     if not runs_triton(device):
         return False, "while pictures are loaded"
     # What is done on the host to pictures whose colours have changed.
-    later = "mixing" if config.mixup or config.cutmix else "erasing" if config.erasing else None
-    if later is not None:
-        return False, f"while pictures are loaded, not on {device}: {later} comes after them"
+    later = {"mixing": config.mixup or config.cutmix, "erasing": config.erasing}
+    for name, strength in later.items():
+        if strength:
+            return False, f"while pictures are loaded, not on {device}: {name} comes after them"
     return True, f"on {device}, a batch at a time"
