@@ -14,14 +14,19 @@ def run() -> int:
     """Run the command and return its exit code: `manyhot.cli.main.main`.
 
     Ctrl-C ends in one line, also while the command is still being loaded. A training stops with a checkpoint first. A reader
-    of the output that leaves ends it without a word.
+    of the output that leaves (head, less) ends it without a word, but takes no error's line and exit code away.
     """
     try:
-        return _run_to_an_end()
+        code = _run_to_an_end()
     except BrokenPipeError:
-        # The reader (head, less) left. Python would complain once more when it closes stdout at exit.
+        code = EXIT_UNREAD
+    try:
+        # Behind the line of an error, which must come out even if nobody takes what is still to be written.
+        sys.stdout.flush()
+    except OSError:
+        # Told already, or nobody's concern. Python would complain once more when it closes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_UNREAD
+    return code
 
 
 def _run_to_an_end() -> int:
@@ -30,7 +35,6 @@ def _run_to_an_end() -> int:
 
         return main()
     except KeyboardInterrupt:
-        sys.stdout.flush()
         print("manyhot: error: stopped before it was done", file=sys.stderr)
         return EXIT_INTERRUPTED
 

@@ -174,9 +174,17 @@ def test_the_traceback_is_shown_when_asked_for(monkeypatch: pytest.MonkeyPatch) 
         main(["train"])
 
 
-@pytest.mark.parametrize("end", ["return 0", "raise KeyboardInterrupt", "raise main.UsageError('no such flag')"])
-def test_a_reader_that_leaves_early_makes_no_noise(end: str) -> None:
-    code = f"""if True:
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [
+        ("return 0", 1, ""),
+        ("raise KeyboardInterrupt", 130, "manyhot: error: stopped before it was done\n"),
+        ("raise main.UsageError('no such flag')", 2, "manyhot: error: no such flag\n"),
+        ("raise main.StoppedError('go on')", 3, "manyhot: error: go on\n"),
+    ],
+)
+def test_a_reader_that_leaves_early_takes_no_error_away_and_makes_no_noise(end: str, code: int, told: str) -> None:
+    script = f"""if True:
         import sys
         from manyhot.__main__ import run
         from manyhot.cli import main
@@ -188,13 +196,24 @@ def test_a_reader_that_leaves_early_makes_no_noise(end: str) -> None:
     """
     # What is written waits for more, so that the last flush is the first to meet the closed pipe.
     options = {"env": {**os.environ, "PYTHONUNBUFFERED": ""}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], **options) as process:
+    with subprocess.Popen([sys.executable, "-c", script], **options) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
         complaint = process.stderr.read()
-        assert process.wait(timeout=60) == 1
-    assert complaint == b""
+        assert process.wait(timeout=60) == code
+    assert complaint.decode().replace(os.linesep, "\n") == told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"]])
+def test_a_full_disk_under_the_output_is_one_line(arguments: list[str]) -> None:
+    # Not unbuffered: the last flush is the first to fail.
+    options = {"env": {**os.environ, "PYTHONUNBUFFERED": ""}, "stderr": subprocess.PIPE, "timeout": 60, "text": True}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "manyhot", *arguments], stdout=full, check=False, **options)
+    assert done.returncode == 1
+    assert done.stderr == "manyhot: error: [Errno 28] No space left on device\n"
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped() -> None:

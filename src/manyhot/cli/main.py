@@ -51,10 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-    except SystemExit as stop:
-        # argparse, after it showed the help of a command.
-        return stop.code if isinstance(stop.code, int) else EXIT_DONE
     except BrokenPipeError:
+        # The one OSError that is no failure of ours: the reader of the output left.
         raise
     except (ManyhotError, OSError) as error:
         if os.environ.get("MANYHOT_TRACEBACK") == "1":
@@ -78,7 +76,11 @@ def _run(arguments: list[str]) -> int:
 
         print(f"manyhot {version('manyhot')}")
     elif name in COMMANDS:
-        code: int = import_module(f"manyhot.cli.{name}").run(rest)
+        try:
+            code: int = import_module(f"manyhot.cli.{name}").run(rest)
+        except SystemExit as stop:
+            # argparse, after it showed the help of a command.
+            return stop.code if isinstance(stop.code, int) else EXIT_DONE
         return code
     else:
         kind = "flag" if name.startswith("-") else "command"
@@ -100,6 +102,5 @@ def _one_line(error: ManyhotError | OSError) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stdout.flush()
     print(f"manyhot: error: {message}", file=sys.stderr)
     return code
