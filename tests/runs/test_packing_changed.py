@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from tqdm import tqdm
 
-from manyhot.data.pack_work import Part
+from manyhot.data.pack_work import Part, find_works
 from manyhot.data.shards import ShardWriter
 from manyhot.errors import SourceError
 from manyhot.runs import packing
 from manyhot.runs.packing import BadPictures, pack
-from manyhot.sources.pack_files import PackSettings
+from manyhot.sources.pack_files import PackSettings, is_finished
 
 COUNT = 17
 SETTINGS = PackSettings(shard_bytes=12_000)
@@ -123,6 +123,100 @@ def test_no_shard_behind_a_damaged_one_counts_after_a_second_stop(data, tmp_path
     stop(6, data, out)
     pack(data, out, SETTINGS)
     pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def lose(record: Path, *, is_broken: bool) -> None:
+    if is_broken:
+        record.write_bytes(record.read_bytes()[:-30])
+    else:
+        record.unlink()
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_no_shard_behind_a_lost_record_counts_after_a_second_stop(data, tmp_path, stop, caplog, is_broken) -> None:
+    out = tmp_path / "pack"
+    stop(16, data, out)
+    second, record = sorted(out.glob("*.tar"))[1], next(out.rglob("record-00001.npz"))
+    with tarfile.open(second) as shard:
+        rows = [int(name.partition(".")[0]) for name in shard.getnames()[::2]]
+    lose(record, is_broken=is_broken)
+    # It ends later than before, behind the start of the third.
+    for row in rows:
+        Image.new("RGB", (4, 4)).save(data / f"{row}.jpg")
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        stop(6, data, out)
+    assert caplog.messages == [f"warning: {record}: is damaged or missing; packing again from {second.name} on"]
+    assert pack(data, out, SETTINGS).num_samples == COUNT
+    pack(data, tmp_path / "new", SETTINGS)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_a_record_with_any_flipped_bit_in_its_table_of_contents_is_read_or_lost(data, tmp_path, stop) -> None:
+    out = tmp_path / "pack"
+    stop(5, data, out)
+    (work,) = find_works(out)
+    assert len(work.records()) == 1
+    record = work.record_path(0)
+    content = record.read_bytes()
+    for place in range(content.index(b"PK\x01\x02"), len(content)):
+        for bit in (0x01, 0x08):
+            record.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+            assert len(work.records()) <= 1
+
+
+def test_no_shard_is_left_of_a_lost_record_that_nothing_takes_the_place_of(data, tmp_path, stop) -> None:
+    out, skip = tmp_path / "pack", BadPictures(policy="skip", max_percent=100)
+    stop(16, data, out)
+    max(out.rglob("record-*.npz")).unlink()
+    for row in range(1, COUNT):
+        (data / f"{row}.jpg").write_bytes(b"<html>")
+    pack(data, out, SETTINGS, bad=skip)
+    pack(data, tmp_path / "new", SETTINGS, bad=skip)
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+def test_a_damaged_shard_that_is_packed_again_is_named(data, tmp_path, stop, caplog) -> None:
+    out = tmp_path / "pack"
+    stop(14, data, out)
+    second = sorted(out.glob("*.tar"))[1]
+    second.write_bytes(second.read_bytes()[:-1] + b"!")
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        pack(data, out, SETTINGS)
+    assert caplog.messages == [f"warning: {second}: is damaged or missing; packing again from {second.name} on"]
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_part_that_is_done_is_packed_again_where_a_record_is_lost(data, tmp_path, caplog, place, is_broken) -> None:
+    out, parts = tmp_path / "pack", [Part(number=number, total=2) for number in (1, 2)]
+    pack(data, out, SETTINGS, part=parts[0])
+    record = sorted(out.rglob("record-*.npz"))[place]
+    lose(record, is_broken=is_broken)
+    with caplog.at_level(logging.WARNING, "manyhot"):
+        for part in parts:
+            pack(data, out, SETTINGS, part=part)
+            pack(data, tmp_path / "new", SETTINGS, part=part)
+    (line,) = caplog.messages
+    assert line.startswith(f"warning: {record}: is damaged or missing; packing again from shard-01-of-02-")
+    assert content_of(out) == content_of(tmp_path / "new")
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_parts_whose_records_and_labels_differ_are_not_merged(data, tmp_path, is_broken: bool) -> None:
+    out, parts = tmp_path / "pack", [Part(number=number, total=2) for number in (1, 2)]
+    pack(data, out, SETTINGS, part=parts[0])
+    record = max(out.rglob("record-*.npz"))
+    lose(record, is_broken=is_broken)
+    told = (
+        rf"1-of-2: has records of \d samples and labels of 8: {record.name} is damaged or missing; pack this part again"
+    )
+    with pytest.raises(SourceError, match=told):
+        pack(data, out, SETTINGS, part=parts[1])
+    assert not is_finished(out)
+    for part in parts:
+        pack(data, out, SETTINGS, part=part)
+        pack(data, tmp_path / "new", SETTINGS, part=part)
     assert content_of(out) == content_of(tmp_path / "new")
 
 

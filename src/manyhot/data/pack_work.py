@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +17,8 @@ from manyhot.sources.pack_files import LABELS, WORK, PackSettings
 
 SETTINGS_FILE = "settings.json"
 _RECORD = "record-{:05d}.npz"
-_RECORD_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+# All that a damaged record can raise: `zipfile` takes a flipped bit for another method, an unknown one, or a password.
+_RECORD_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,22 +106,33 @@ class PackWork:
             write_json(self.folder / SETTINGS_FILE, about)
 
     def records(self) -> list[ShardRecord]:
-        """Return the records of the shards that were whole when they got their names, in order; no shard is read."""
+        """Return the records of the shards that were whole when they got their names, in order; no shard is read.
+
+        Records behind one that is missing or cannot be read do not count, nor does one that does not follow the last.
+        """
         found: list[ShardRecord] = []
         while True:
             try:
                 record = ShardRecord.load(self.record_path(len(found)))
             except _RECORD_ERRORS:
                 return found
+            if found and record.first != found[-1].stop:
+                return found
             found.append(record)
 
-    def forget(self, records: list[ShardRecord], kept: int) -> None:
-        """Delete the shards of some records but the first few, so that they are packed again."""
+    def has_records_from(self, index: int) -> bool:
+        """Return whether files of records are left from an index on, whatever is in them."""
+        return any(index <= _number_of(path) for path in self.folder.glob("record-*.npz"))
+
+    def forget(self, kept: int) -> None:
+        """Delete all shards but the first few, and the labels, so that they are packed again."""
         remove_files(self.labels, FILE_NAMES)
+        # Shards without a record, too: data that changed may need fewer, and a pack would hold a shard of no sample.
+        left = {_number_of(path) for path in (*self.folder.glob("record-*.npz"), *self.out.glob("shard-*.tar"))}
         # From the last one back, each before its record: whoever is killed meanwhile leaves no shard that counts behind
         # one that does not.
-        for index in reversed(range(kept, len(records))):
-            remove_files(self.out, [records[index].entry.name])
+        for index in sorted((number for number in left if number >= kept), reverse=True):
+            remove_files(self.out, [self.part.shard_name(index)])
             remove_files(self.folder, [self.record_path(index).name])
 
     def record_path(self, index: int) -> Path:
@@ -132,6 +145,12 @@ class PackWork:
         records = [path.name for path in self.folder.glob("record-*.npz")]
         remove_files(self.folder, [*records, SETTINGS_FILE, LOCK_FILE])
         remove_files(self.out / WORK, [])
+
+
+def _number_of(path: Path) -> int:
+    """Return the number at the end of the name of a shard or record, and -1 where a file of others has none."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def find_works(out: Path) -> list[PackWork]:

@@ -90,7 +90,8 @@ class ShardRecord:
         Raises:
             ValueError: If it is no such record; other errors are those of NumPy and `zipfile`.
         """
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy leaves a broken file open that it was given by name.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             return ShardRecord(
                 entry=ShardEntry(**about["entry"]),

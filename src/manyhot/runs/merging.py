@@ -17,7 +17,7 @@ from manyhot.files import TEMPORARY_PREFIX, remove_files, sha256_of, write_atomi
 from manyhot.labels import store_files
 from manyhot.labels.building import write_store
 from manyhot.labels.npy import NpyWriter
-from manyhot.labels.storage import open_store
+from manyhot.labels.storage import LabelStore, open_store
 from manyhot.labels.store_files import FileEntry
 from manyhot.sources import pack_files as files
 from manyhot.sources.pack_files import PackManifest, is_finished, read_pack_manifest, write_pack_manifest
@@ -111,7 +111,7 @@ def merge_parts(out: Path) -> Packing:
 
     Raises:
         UsageError: If parts are missing, or do not belong together.
-        SourceError: If a shard is missing, nothing was packed, or the index cannot be written.
+        SourceError: If a shard or a record is missing, nothing was packed, or the index cannot be written.
     """
     works = find_works(out)
     if is_finished(out):
@@ -150,7 +150,11 @@ def _sweep(out: Path) -> None:
 
 
 def _merge(out: Path, works: list[PackWork]) -> None:
-    records = [record for work in works for record in work.records()]
+    of_works = [work.records() for work in works]
+    stores = [open_store(work.labels) for work in works]
+    for work, found, store in zip(works, of_works, stores, strict=True):
+        _check_complete(work, found, store)
+    records = [record for found in of_works for record in found]
     if not any(len(record.rows) for record in records):
         raise SourceError(f"{out}: none of the pictures could be decoded, so there is nothing to merge")
     for record in records:
@@ -158,7 +162,6 @@ def _merge(out: Path, works: list[PackWork]) -> None:
     _write_index(out, records)
     refused = [picture for record in records for picture in record.refused]
     write_atomically(out / files.REFUSED, lambda path: _write_refused(path, refused))
-    stores = [open_store(work.labels) for work in works]
     write_store(
         out / files.LABELS,
         stores[0].labels.space,
@@ -177,6 +180,15 @@ def _merge(out: Path, works: list[PackWork]) -> None:
         labels_sha256=sha256_of(out / files.LABELS / store_files.MANIFEST),
     )
     write_pack_manifest(out, manifest)
+
+
+def _check_complete(work: PackWork, records: list[ShardRecord], store: LabelStore) -> None:
+    num_rows = sum(len(record.rows) for record in records)
+    if num_rows != store.num_samples:
+        raise SourceError(
+            f"{work.folder}: has records of {num_rows:,} samples and labels of {store.num_samples:,}: "
+            f"{work.record_path(len(records)).name} is damaged or missing; pack this part again, or copy it here anew"
+        )
 
 
 def _entry_of(path: Path) -> FileEntry:

@@ -176,10 +176,22 @@ def _pack_part(manifest: Manifest, work: PackWork, done: list[ShardRecord], bad:
 
 
 def _kept_records(manifest: Manifest, work: PackWork) -> list[ShardRecord]:
-    """Return the records of the shards that are whole and of the data as they are, up to the first that is not."""
-    records, is_done = work.records(), work.is_done
-    if not records:
-        return []
+    """Return the records of the shards that are whole and of the data as they are, up to the first that is not.
+
+    What is behind it is deleted, too: it would not fit what takes its place.
+    """
+    records = work.records()
+    # Labels say that a part is done, but not that its records are still there.
+    is_done = work.is_done and bool(records) and records[-1].stop == work.part.rows(manifest.num_samples).stop
+    kept = _count_kept(manifest, work, records, is_done=is_done) if records else 0
+    if kept == len(records) and not is_done and (work.is_done or work.has_records_from(kept)):
+        _warn_of_damage(work.record_path(kept), work.part.shard_name(kept))
+    if kept < len(records) or not is_done:
+        work.forget(kept)
+    return records[:kept]
+
+
+def _count_kept(manifest: Manifest, work: PackWork, records: list[ShardRecord], *, is_done: bool) -> int:
     compared = (
         "the pictures of its shards"
         if is_done
@@ -189,12 +201,21 @@ def _kept_records(manifest: Manifest, work: PackWork) -> list[ShardRecord]:
     total = sum(record.stop - record.first for record in records)
     with tqdm(total=total, desc="comparing", unit=" images", disable=None, leave=False) as bar:
         for index, record in enumerate(records):
-            if not (is_done or record.is_sound(work.out)) or _has_changed(manifest, record):
-                # Those behind it, too: they would not fit those that take its place.
-                work.forget(records, index)
-                return records[:index]
+            if not (is_done or _is_sound(work, record)) or _has_changed(manifest, record):
+                return index
             bar.update(record.stop - record.first)
-    return records
+    return len(records)
+
+
+def _is_sound(work: PackWork, record: ShardRecord) -> bool:
+    if record.is_sound(work.out):
+        return True
+    _warn_of_damage(work.out / record.entry.name, record.entry.name)
+    return False
+
+
+def _warn_of_damage(path: Path, shard: str) -> None:
+    log.warning("warning: %s: is damaged or missing; packing again from %s on", path, shard)
 
 
 def _has_changed(manifest: Manifest, record: ShardRecord) -> bool:
