@@ -106,9 +106,13 @@ def start(script: str, folder: Path, ranks: int, what: str) -> None:
         )
         for rank in range(ranks)
     ]
-    for process in running:
-        _, errors = process.communicate(timeout=TIMEOUT_S)
-        assert process.returncode == 0, errors[-3000:]
+    try:
+        errors = [process.communicate(timeout=TIMEOUT_S)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    assert [process.returncode for process in running] == [0] * ranks, "\n".join(errors)[-3000:]
 
 
 def steps_of(script: str, folder: Path, ranks: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from leaving import leave
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -82,7 +83,7 @@ def run_rank(folder: Path, rank: int) -> None:
             results["alone"] = BCEWithLogitsLoss()(new_head()(features[rows]), targets)
     torch.save(results, folder / f"rank{rank}.pt")
     distributed.barrier()
-    distributed.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module")

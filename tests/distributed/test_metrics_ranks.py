@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from leaving import leave
 from torch import distributed
 
 from manyhot.errors import ScoreError, UsageError
@@ -96,7 +97,7 @@ def run_rank(folder: Path, rank: int, num_ranks: int) -> None:
             results[name] = str(error)
     (folder / f"rank{rank}.json").write_text(json.dumps(results))
     distributed.barrier()
-    distributed.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 4])

@@ -23,6 +23,7 @@ from head_ranks import (
     start,
     steps_of,
 )
+from leaving import leave
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -129,7 +130,7 @@ def run_rank(folder: Path, rank: int, ranks: int) -> None:
     results["noise"] = {"part": noisy_step(ShardedFusedHead(new_fused("rounded", own_labels()), NUM_LABELS, mesh).part)}
     results["no score"] = {"best": best_of_none(rows, mesh)}
     torch.save(results, folder / f"results-{ranks}-{rank}.pt")
-    distributed.destroy_process_group()
+    leave()
 
 
 def pass_heads_on(folder: Path, rank: int, ranks: int) -> None:
@@ -147,7 +148,7 @@ def pass_heads_on(folder: Path, rank: int, ranks: int) -> None:
     whole = {name: whole_state(head) for name, head in heads.items()}
     if rank == 0:
         torch.save({"noted": noted, "whole": whole}, folder / f"saved-{ranks}.pt")
-    distributed.destroy_process_group()
+    leave()
 
 
 def check_heads(given: dict[str, Any], folder: Path, mesh: Any) -> None:

@@ -25,6 +25,7 @@ from head_ranks import (
     start,
     steps_of,
 )
+from leaving import leave
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -123,7 +124,7 @@ def run_rank(folder: Path, rank: int, ranks: int) -> None:
     if ranks == 2:
         save_shards({"state": whole_tree(sharded)}, folder / "shards-0123456789abcdef")
     torch.save(results, folder / f"results-{ranks}-{rank}.pt")
-    distributed.destroy_process_group()
+    leave()
 
 
 def whole_tree(sharded: ShardedHead) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def load_rank(folder: Path, rank: int, ranks: int) -> None:
     whole = {name: value.full_tensor() for name, value in loaded["state"]["weights"].items()}
     if rank == 0:
         torch.save({"weights": whole, "step": loaded["state"]["step"]}, folder / f"loaded-{ranks}.pt")
-    distributed.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module", params=[2, 3])
